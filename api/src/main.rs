@@ -1,0 +1,3 @@
+//! The `rekap` binary.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! Versioned tables: rows, state and positions that commit together.

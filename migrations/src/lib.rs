@@ -1,0 +1,1 @@
+//! The formats of everything durable, and the numbered upgrades between them.

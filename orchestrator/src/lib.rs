@@ -1,0 +1,1 @@
+//! Deployments: the catalog, aliases, promotion and rollback.

@@ -1,0 +1,95 @@
+//! What can go wrong in the log, by what one does about it.
+
+use crate::{Incarnation, Offset, OffsetRange, Partition, TopicName};
+
+/// A failure of the hot tier, the cold tier or the stitched log. Each variant is one thing that a caller can act on.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// There is no such topic.
+    #[error("there is no topic `{0}`")]
+    UnknownTopic(TopicName),
+    /// There is a topic of that name already.
+    #[error("topic `{0}` exists already")]
+    TopicExists(TopicName),
+    /// The topic has no such partition.
+    #[error("topic `{topic}` has partitions 0 to {last}, not {partition}")]
+    UnknownPartition {
+        /// The topic.
+        topic: TopicName,
+        /// The partition asked for.
+        partition: Partition,
+        /// The last one that there is.
+        last: Partition,
+    },
+    /// A request that can never succeed as it is, with the reason.
+    #[error("{0}")]
+    Invalid(String),
+    /// The offset asked for is not held.
+    #[error("topic `{topic}` partition {partition} holds offsets {held}, not {asked}")]
+    OutOfRange {
+        /// The topic.
+        topic: TopicName,
+        /// The partition.
+        partition: Partition,
+        /// The offset asked for.
+        asked: Offset,
+        /// What is held.
+        held: OffsetRange,
+    },
+    /// Offsets that neither tier holds any more.
+    #[error(
+        "topic `{topic}` partition {partition}: offsets {missing} were deleted before they were mirrored; \
+         replay from {} with `--accept-gap`, or restore the mirror", missing.to
+    )]
+    Gap {
+        /// The topic.
+        topic: TopicName,
+        /// The partition.
+        partition: Partition,
+        /// What is missing.
+        missing: OffsetRange,
+    },
+    /// The topic is another one than it was: deleted and made again, or truncated.
+    #[error(
+        "topic `{topic}` was {expected} and is {found} now: it was deleted and made again; deploy with `rebuild` to read the new one"
+    )]
+    Diverged {
+        /// The topic.
+        topic: TopicName,
+        /// The incarnation that the reader knows.
+        expected: Incarnation,
+        /// The incarnation found.
+        found: Incarnation,
+    },
+    /// The idempotency key was used for another request.
+    #[error(
+        "the idempotency key `{0}` was used for another body in the last 24 hours; use a new key for a new request"
+    )]
+    KeyReused(String),
+    /// The store is written by a newer Rekap.
+    #[error("{what} has format {found}, this Rekap reads up to {supported}; upgrade Rekap")]
+    NewerFormat {
+        /// What has that format.
+        what: String,
+        /// The format found.
+        found: u32,
+        /// The newest format that is readable.
+        supported: u32,
+    },
+    /// The disk or the object store failed. The effect may have happened; trying again is safe.
+    #[error("{what}: {source}")]
+    Store {
+        /// What was being done, to what.
+        what: String,
+        /// Why it failed.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+}
+
+impl LogError {
+    /// A failure of the store below, told with what was being done.
+    pub fn store(what: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        LogError::Store { what: what.into(), source: source.into() }
+    }
+}

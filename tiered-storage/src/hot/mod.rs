@@ -1,0 +1,102 @@
+//! The hot tier: where producers append and where the newest records are read.
+//!
+//! [`HotLog`] is the seam. [`EmbeddedLog`] keeps the log in this process's data folder; Apache Kafka comes with a later issue. What
+//! an implementation acknowledges is durable: it survives `kill -9` and a power cut.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use tokio::sync::watch;
+
+use crate::{LogBatch, LogError, Offset, OffsetRange, Partition, Timestamp, Topic, TopicConfig, TopicName};
+
+/// A record as a producer hands it in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRecord {
+    /// The partition to append to; `None` derives it from the key (Kafka's murmur2), without a key round robin.
+    pub partition: Option<Partition>,
+    /// The record's key.
+    pub key: Option<Bytes>,
+    /// The event's bytes as sent; `None` is a tombstone.
+    pub value: Option<Bytes>,
+    /// Headers, in order.
+    pub headers: Vec<(String, Option<Bytes>)>,
+    /// The producer's own time; `None` takes the time of the append.
+    pub timestamp: Option<Timestamp>,
+}
+
+/// What the hot tier holds of one partition: the records in `[earliest, end)`. `earliest == end` means that it is empty.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HotRange {
+    /// The first offset still held.
+    pub earliest: Offset,
+    /// The next offset to be written (on Kafka: the last stable offset that readers may see).
+    pub end: Offset,
+}
+
+/// What an append did: the offsets given, by partition (first and next).
+pub type Appended = BTreeMap<Partition, OffsetRange>;
+
+/// Names one request of a producer, so that sending it again appends nothing again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppendKey {
+    /// The client's `Idempotency-Key`.
+    pub key: String,
+    /// A digest of the request's body: the same key with another body is [`LogError::KeyReused`].
+    pub body_digest: [u8; 32],
+}
+
+/// The hot tier of the unified log.
+#[async_trait]
+pub trait HotLog: Send + Sync + 'static {
+    /// Makes a topic; [`LogError::TopicExists`] when there is one of that name.
+    async fn create_topic(&self, name: &TopicName, config: TopicConfig) -> Result<Topic, LogError>;
+
+    /// Replaces a topic's configuration. Partitions may only grow; the schema's compatibility is the caller's business.
+    async fn alter_topic(&self, name: &TopicName, config: TopicConfig) -> Result<Topic, LogError>;
+
+    /// Deletes a topic with its records.
+    async fn delete_topic(&self, name: &TopicName) -> Result<(), LogError>;
+
+    /// All topics, by name.
+    async fn topics(&self) -> Result<Vec<Topic>, LogError>;
+
+    /// One topic; [`LogError::UnknownTopic`] when there is none.
+    async fn topic(&self, name: &TopicName) -> Result<Topic, LogError>;
+
+    /// What is held of each partition, all partitions of the topic included.
+    async fn ranges(&self, name: &TopicName) -> Result<BTreeMap<Partition, HotRange>, LogError>;
+
+    /// Appends records, all or none, and answers once they are durable. With a key seen in the last 24 h it answers what that
+    /// append answered and appends nothing.
+    async fn append(
+        &self,
+        name: &TopicName,
+        records: Vec<NewRecord>,
+        once: Option<AppendKey>,
+    ) -> Result<Appended, LogError>;
+
+    /// Reads on from `range.from`, at most to `range.to` and about `max_bytes` of record bytes (at least one record). The answer's
+    /// range starts at `range.from`, and covers something unless `range.from` is the end of the partition.
+    /// [`LogError::OutOfRange`] when `range.from` is below the earliest offset held or past the end.
+    async fn read(
+        &self,
+        topic: &Topic,
+        partition: Partition,
+        range: OffsetRange,
+        max_bytes: usize,
+    ) -> Result<LogBatch, LogError>;
+
+    /// The first offset whose record was written at or after `time`; the end when there is none.
+    async fn offset_at(&self, topic: &Topic, partition: Partition, time: Timestamp) -> Result<Offset, LogError>;
+
+    /// Changes whenever the end of any partition may have moved: a reader that waits looks again.
+    fn appended(&self) -> watch::Receiver<u64>;
+
+    /// How far the topic's own retention allows each partition to be deleted at `now`: the offset below which all may go.
+    async fn expired(&self, topic: &Topic, now: Timestamp) -> Result<BTreeMap<Partition, Offset>, LogError>;
+
+    /// Deletes the records below `before`. Nothing happens where they are gone already.
+    async fn trim(&self, topic: &Topic, partition: Partition, before: Offset) -> Result<(), LogError>;
+}

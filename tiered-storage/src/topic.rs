@@ -1,0 +1,120 @@
+//! What a topic is: its name, its identity, and what its owner asked for.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::schema::TopicSchema;
+
+/// Kafka's own bound on the length of a topic's name.
+const MAX_NAME_LEN: usize = 249;
+
+/// A topic's name, by Kafka's rules: 1 to 249 of `a-z A-Z 0-9 . _ -`, not `.` or `..`.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct TopicName(Arc<str>);
+
+impl TopicName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for TopicName {
+    type Err = InvalidTopicName;
+
+    fn from_str(name: &str) -> Result<Self, InvalidTopicName> {
+        let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let valid =
+            !name.is_empty() && name.len() <= MAX_NAME_LEN && name.chars().all(legal) && name != "." && name != "..";
+        if valid { Ok(TopicName(name.into())) } else { Err(InvalidTopicName(name.to_owned())) }
+    }
+}
+
+impl TryFrom<String> for TopicName {
+    type Error = InvalidTopicName;
+
+    fn try_from(name: String) -> Result<Self, InvalidTopicName> {
+        name.parse()
+    }
+}
+
+impl From<TopicName> for String {
+    fn from(name: TopicName) -> String {
+        name.0.as_ref().to_owned()
+    }
+}
+
+impl fmt::Display for TopicName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for TopicName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.0)
+    }
+}
+
+/// A topic's name that breaks Kafka's rules.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is no topic name: use 1 to 249 of a-z A-Z 0-9 . _ - (not `.` or `..`)")]
+pub struct InvalidTopicName(pub String);
+
+/// The identity of one life of a topic. A topic that is deleted and made again has the same name and another incarnation, so
+/// positions and mirror progress of the old one can never be mistaken for the new one's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Incarnation(Uuid);
+
+impl Incarnation {
+    /// The identity of a topic that is being made now.
+    pub fn random() -> Self {
+        Incarnation(Uuid::new_v4())
+    }
+}
+
+impl fmt::Display for Incarnation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for Incarnation {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        text.parse().map(Incarnation)
+    }
+}
+
+/// What a topic's owner asked for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct TopicConfig {
+    /// The number of partitions, 1 to 10,000. It may only grow.
+    pub partitions: u32,
+    /// How long the hot tier keeps a record after its append, in ms; `None` keeps it for ever.
+    pub retention_ms: Option<u64>,
+    /// How many bytes of records the hot tier keeps per partition; `None` sets no bound.
+    pub retention_bytes: Option<u64>,
+    /// The top-level fields of an event that make up its record key; empty: records have no key of their own.
+    pub key: Vec<String>,
+    /// The JSON Schema that every event satisfies, if the topic has one.
+    pub schema: Option<TopicSchema>,
+}
+
+/// A topic as the hot tier knows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Topic {
+    /// Its name.
+    pub name: TopicName,
+    /// Which life of that name this is.
+    pub incarnation: Incarnation,
+    /// What its owner asked for.
+    pub config: TopicConfig,
+}
