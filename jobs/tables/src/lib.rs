@@ -1,1 +1,37 @@
 //! Versioned tables: rows, state and positions that commit together.
+//!
+//! A [`Table`] belongs to one attempt of one version of one job. A writer reads the state of the keys that a range touched
+//! ([`Table::gather`]) and hands back what became of them ([`Table::commit`]); rows, state, positions, horizon and dead letters land
+//! in one atomic step, or not at all. A reader takes a [`TableSnapshot`], which is one such step and never anything between two.
+//!
+//! This room knows Arrow and positions. It does not know what SQL, an alias or a deployment is.
+
+mod changes;
+mod codec;
+mod commit;
+mod cursor;
+mod dead_letter;
+mod error;
+mod gather;
+mod id;
+pub mod json;
+mod layout;
+mod schema;
+mod snapshot;
+mod status;
+mod store;
+mod table;
+mod write;
+
+pub use commit::{Commit, CommitOutcome};
+pub use cursor::{Cursor, InvalidCursor};
+pub use dead_letter::DeadLetter;
+pub use error::TableError;
+pub use gather::Gathered;
+pub use id::{InvalidTableId, TableId};
+pub use layout::FORMAT_VERSION;
+pub use schema::{InvalidTableSchema, TableSchema, UnusableFilter};
+pub use snapshot::{DeadLetterPage, Page, RowsQuery, Scan, TableSnapshot};
+pub use status::{TableStatus, WriterEpoch};
+pub use store::Tables;
+pub use table::Table;

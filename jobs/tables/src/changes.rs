@@ -1,0 +1,266 @@
+//! What a commit changes in the keyspace, in the order of its places: first decided as a whole, then written.
+
+use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch};
+use arrow::compute::{filter, filter_record_batch};
+use arrow::error::ArrowError;
+use fjall::Slice;
+use rekap_tiered_storage::Positions;
+
+use crate::codec::{Encoded, Keys};
+use crate::gather::Seen;
+use crate::layout::{self, HAS_ROW, MAX_ROW_KEY_BYTES, ROWS, STATE, TIMES, dead_letter_place, key_of_time_place, place};
+use crate::table::Inner;
+use crate::{Commit, DeadLetter, TableError, TableStatus};
+
+/// One place and what it holds from now on; `None` deletes it.
+pub(crate) type Entry = (Slice, Option<Slice>);
+
+/// The keys that a commit writes, with their state and rows.
+struct Written {
+    keys: Keys,
+    state: Encoded,
+    has_row: BooleanArray,
+    times: Option<Int64Array>,
+    row_keys: Keys,
+    rows: Encoded,
+    /// The flags that each key had before, in key order.
+    flags: Vec<Option<u8>>,
+}
+
+/// A key that fell below the horizon.
+struct Expired {
+    key: Vec<u8>,
+    time_place: Slice,
+    had_row: bool,
+}
+
+/// All that a commit changes.
+pub(crate) struct Changes {
+    pub(crate) status: TableStatus,
+    written: Written,
+    expired: Vec<Expired>,
+    dead_letters: Vec<Entry>,
+}
+
+impl Changes {
+    /// Decides what `commit` changes in a table that has `status`. Reads, but writes nothing.
+    pub(crate) fn plan(
+        table: &Inner,
+        status: &TableStatus,
+        commit: Commit,
+        seen: Option<Seen>,
+    ) -> Result<Self, TableError> {
+        let horizon = status.horizon.max(commit.horizon);
+        let written = Written::plan(table, status, &commit, horizon, seen)?;
+        let expired = table.expired(status, horizon)?;
+        let dead_letters = dead_letter_entries(&commit.dead_letters);
+        let mut changes =
+            Changes { status: TableStatus { horizon, ..status.clone() }, written, expired, dead_letters };
+        changes.advance(&commit);
+        Ok(changes)
+    }
+
+    fn advance(&mut self, commit: &Commit) {
+        let (new_keys, new_rows, lost_rows) = self.written.counts();
+        let expired_rows = self.expired.iter().filter(|expired| expired.had_row).count() as u64;
+        let status = &mut self.status;
+        for (topic, partition, next) in commit.to.iter() {
+            status.positions.set(topic, partition, next);
+        }
+        status.commit_seq += 1;
+        status.keys = status.keys + new_keys - self.expired.len() as u64;
+        status.rows = status.rows + new_rows - lost_rows - expired_rows;
+        status.dead_letters += self.dead_letters.len() as u64;
+        status.tombstones_skipped += commit.tombstones_skipped;
+        status.late += commit.late;
+    }
+
+    /// How many places change, beside the status.
+    pub(crate) fn len(&self) -> usize {
+        self.dead_letters.len() + self.written.row_keys.len() + self.written.keys.len() + 3 * self.expired.len()
+    }
+
+    /// The changes, in the order of their places, without the status: what stands before its place, and what stands after it.
+    pub(crate) fn entries(&self) -> (impl Iterator<Item = Entry>, impl Iterator<Item = Entry>) {
+        let after = self.rows().into_iter().map(|(key, value)| entry(ROWS, key, None, value));
+        let state = self.state().into_iter().map(|(key, value)| match value {
+            Some((flags, state)) => entry(STATE, key, Some(flags), Some(state)),
+            None => entry(STATE, key, None, None),
+        });
+        (self.dead_letters.iter().cloned(), after.chain(state).chain(self.times()))
+    }
+
+    fn rows(&self) -> Vec<(&[u8], Option<&[u8]>)> {
+        let written = &self.written;
+        let mut rows: Vec<_> = written
+            .row_keys
+            .places()
+            .map(|at| (written.row_keys.key(at), Some(written.rows.row(written.row_keys.index(at)))))
+            .collect();
+        rows.extend(written.lost_rows().map(|key| (key, None)));
+        rows.extend(self.expired.iter().filter(|expired| expired.had_row).map(|expired| (&expired.key[..], None)));
+        sort_by_key(&mut rows);
+        rows
+    }
+
+    fn state(&self) -> Vec<(&[u8], Option<(u8, &[u8])>)> {
+        let written = &self.written;
+        let mut state: Vec<_> = written
+            .keys
+            .places()
+            .map(|at| {
+                let index = written.keys.index(at);
+                (written.keys.key(at), Some((u8::from(written.has_row.value(index)) * HAS_ROW, written.state.row(index))))
+            })
+            .collect();
+        state.extend(self.expired.iter().map(|expired| (&expired.key[..], None)));
+        sort_by_key(&mut state);
+        state
+    }
+
+    fn times(&self) -> impl Iterator<Item = Entry> {
+        let written = &self.written;
+        let new = |times: &Int64Array, at: usize| -> Option<Entry> {
+            let index = written.keys.index(at);
+            let is_new = written.flags[at].is_none() && times.is_valid(index);
+            let place = || layout::time_place(times.value(index), written.keys.key(at));
+            is_new.then(|| (place().into(), Some(Slice::from(&[]))))
+        };
+        let mut times: Vec<Entry> = self.expired.iter().map(|expired| (expired.time_place.clone(), None)).collect();
+        if let Some(by_key) = &written.times {
+            times.extend(written.keys.places().filter_map(|at| new(by_key, at)));
+        }
+        times.sort_unstable_by(|(a, _), (b, _)| a.cmp(b));
+        times.into_iter()
+    }
+}
+
+impl Written {
+    fn plan(
+        table: &Inner,
+        status: &TableStatus,
+        commit: &Commit,
+        horizon: Option<i64>,
+        seen: Option<Seen>,
+    ) -> Result<Self, TableError> {
+        let contradiction = |source: ArrowError| table.contradiction(source);
+        let codec = &table.codec;
+        let width = codec.schema().key().len();
+        if commit.state.num_columns() < width || commit.rows.num_columns() != codec.schema().columns().fields().len() {
+            return Err(table.contradiction("the columns are not those of the table"));
+        }
+        if commit.state.num_rows() != commit.has_row.len() {
+            return Err(table.contradiction("`has_row` does not tell of each key"));
+        }
+        let kept = |keys: &[ArrayRef]| -> Result<Option<BooleanArray>, ArrowError> {
+            Ok(codec.times(keys)?.zip(horizon).and_then(|(times, horizon)| above(&times, horizon)))
+        };
+        let (mut state, mut has_row) = (commit.state.clone(), commit.has_row.clone());
+        if let Some(kept) = kept(&state.columns()[..width]).map_err(contradiction)? {
+            state = filter_record_batch(&state, &kept).map_err(contradiction)?;
+            has_row = BooleanArray::from(filter(&has_row, &kept).map_err(contradiction)?.to_data());
+        }
+        let mut rows = commit.rows.clone();
+        if let Some(kept) = kept(&codec.keys_of_rows(&rows)).map_err(contradiction)? {
+            rows = filter_record_batch(&rows, &kept).map_err(contradiction)?;
+        }
+        let keys = table.keys(&state.columns()[..width])?;
+        let written = Written {
+            state: codec.state.encode(&state.columns()[width..]).map_err(contradiction)?,
+            times: codec.times(&state.columns()[..width]).map_err(contradiction)?,
+            row_keys: table.keys(&codec.keys_of_rows(&rows))?,
+            rows: codec.rest.encode(&codec.rest_of_rows(&rows)).map_err(contradiction)?,
+            flags: table.flags(&keys, seen, status)?,
+            has_row,
+            keys,
+        };
+        written.check(table)
+    }
+
+    /// Each key that says that it has a row has one, and no other row is there: the exact row count rests on this.
+    fn check(self, table: &Inner) -> Result<Self, TableError> {
+        let with_row = self.keys.places().filter(|at| self.has_row.value(self.keys.index(*at)));
+        let matches = with_row.map(|at| self.keys.key(at)).eq(self.row_keys.places().map(|at| self.row_keys.key(at)));
+        if matches { Ok(self) } else { Err(table.contradiction("the rows are not those of the keys that have one")) }
+    }
+
+    /// The number of keys that are new, of rows that are new, and of rows that are gone.
+    fn counts(&self) -> (u64, u64, u64) {
+        let mut counts = (0, 0, 0);
+        for at in self.keys.places() {
+            let had_row = had_row(self.flags[at]);
+            let has_row = self.has_row.value(self.keys.index(at));
+            counts.0 += u64::from(self.flags[at].is_none());
+            counts.1 += u64::from(has_row && !had_row);
+            counts.2 += u64::from(had_row && !has_row);
+        }
+        counts
+    }
+
+    /// The keys that had a row and have none now.
+    fn lost_rows(&self) -> impl Iterator<Item = &[u8]> {
+        let lost = |at: &usize| had_row(self.flags[*at]) && !self.has_row.value(self.keys.index(*at));
+        self.keys.places().filter(lost).map(|at| self.keys.key(at))
+    }
+}
+
+impl Inner {
+    /// Keys in key order, checked: each once, none too long.
+    pub(crate) fn keys(&self, columns: &[ArrayRef]) -> Result<Keys, TableError> {
+        let keys = Keys::encode(&self.codec, columns).map_err(|source| self.contradiction(source))?;
+        if let Some(bytes) = keys.places().map(|at| keys.key(at).len()).find(|bytes| *bytes > MAX_ROW_KEY_BYTES) {
+            return Err(TableError::KeyTooLong { table: self.id.clone(), bytes, max: MAX_ROW_KEY_BYTES });
+        }
+        match keys.duplicate() {
+            Some(index) => Err(self.contradiction(format!("a key stands there twice, at {index}"))),
+            None => Ok(keys),
+        }
+    }
+
+    /// The keys that fall out of the table when the horizon moves to `horizon`.
+    fn expired(&self, status: &TableStatus, horizon: Option<i64>) -> Result<Vec<Expired>, TableError> {
+        let Some(horizon) = horizon.filter(|_| horizon > status.horizon) else { return Ok(Vec::new()) };
+        let below = vec![TIMES]..layout::time_place(horizon, &[]);
+        let expire = |entry: fjall::Guard| {
+            let time_place = entry.key().map_err(|source| self.failed("reading the times of", source))?;
+            let key = key_of_time_place(&time_place).to_vec();
+            let had_row = had_row(self.flags_of(&key, status)?);
+            Ok(Expired { key, time_place, had_row })
+        };
+        self.keyspace.range(below).map(expire).collect()
+    }
+}
+
+fn had_row(flags: Option<u8>) -> bool {
+    flags.is_some_and(|flags| flags & HAS_ROW != 0)
+}
+
+/// Which times are not below the horizon; `None` when that is all of them. A key without a time stays.
+fn above(times: &Int64Array, horizon: i64) -> Option<BooleanArray> {
+    let kept: BooleanArray = times.iter().map(|time| Some(time.is_none_or(|time| time >= horizon))).collect();
+    (kept.true_count() < kept.len()).then_some(kept)
+}
+
+fn sort_by_key<V>(entries: &mut [(&[u8], V)]) {
+    if !entries.is_sorted_by_key(|(key, _)| *key) {
+        entries.sort_unstable_by_key(|(key, _)| *key);
+    }
+}
+
+fn entry(prefix: u8, key: &[u8], flags: Option<u8>, value: Option<&[u8]>) -> Entry {
+    let value = value.map(|value| match flags {
+        Some(flags) => place(flags, value).into(),
+        None => Slice::from(value),
+    });
+    (place(prefix, key).into(), value)
+}
+
+/// Dead letters in the order of their places. A range that fails twice on one record tells of it once.
+fn dead_letter_entries(letters: &[DeadLetter]) -> Vec<Entry> {
+    let json = |letter| serde_json::to_vec(letter).expect("a dead letter is plain data");
+    let mut entries: Vec<Entry> =
+        letters.iter().map(|letter| (dead_letter_place(letter).into(), Some(json(letter).into()))).collect();
+    entries.sort_by(|(a, _), (b, _)| a.cmp(b));
+    entries.dedup_by(|(a, _), (b, _)| a == b);
+    entries
+}

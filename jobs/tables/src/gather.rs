@@ -1,0 +1,127 @@
+//! The stored state of the keys that a range touched.
+//!
+//! Few keys are looked up one by one in key order, which keeps neighbours in the block cache. Once they are a good part of the table,
+//! reading the state from the first to the last of them is cheaper. A table without keys is not read at all.
+
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use fjall::Slice;
+
+use crate::codec::Keys;
+use crate::layout::{HAS_ROW, STATE, place};
+use crate::table::Inner;
+use crate::{TableError, TableStatus};
+
+/// One lookup costs about as much as reading so many neighbouring keys (measured by `tests/bench.rs`).
+const KEYS_READ_PER_LOOKUP: u64 = 8;
+
+/// What [`crate::Table::gather`] found.
+#[derive(Debug)]
+pub struct Gathered {
+    /// For each key asked for: whether it has state.
+    pub found: BooleanArray,
+    /// For each key asked for: whether it has an output row. Never without state.
+    pub had_row: BooleanArray,
+    /// The key and state columns of the keys found, in the order asked for.
+    pub state: RecordBatch,
+}
+
+/// What a gather learned of its keys, so that the commit that follows need not look again.
+pub(crate) struct Seen {
+    commit_seq: u64,
+    keys: Keys,
+    /// The flags of each key in key order; `None` where the key has no state.
+    flags: Vec<Option<u8>>,
+}
+
+impl Inner {
+    pub(crate) fn gather(&self, keys: &RecordBatch) -> Result<(Gathered, Seen), TableError> {
+        let status = self.status();
+        let sorted = self.keys(keys.columns())?;
+        let values = self.stored_state(&sorted, &status)?;
+        let flags: Vec<_> = values.iter().map(|value| value.as_ref().map(|value| value[0])).collect();
+        let gathered = self.gathered(keys, &sorted, &values).map_err(|source| self.damaged(source))?;
+        Ok((gathered, Seen { commit_seq: status.commit_seq, keys: sorted, flags }))
+    }
+
+    fn gathered(
+        &self,
+        keys: &RecordBatch,
+        sorted: &Keys,
+        values: &[Option<Slice>],
+    ) -> Result<Gathered, arrow::error::ArrowError> {
+        let mut stored = vec![None; sorted.len()];
+        for (place, value) in values.iter().enumerate() {
+            stored[sorted.index(place)] = value.as_deref();
+        }
+        let found: BooleanArray = stored.iter().map(|value| Some(value.is_some())).collect();
+        let had_row = stored.iter().map(|value| Some(value.is_some_and(|value| value[0] & HAS_ROW != 0))).collect();
+        let mut columns: Vec<ArrayRef> = filter_record_batch(keys, &found)?.columns().to_vec();
+        columns.extend(self.codec.state.decode(stored.iter().flatten().map(|value| &value[1..]))?);
+        let state = RecordBatch::try_new(self.codec.schema().state_schema(), columns)?;
+        Ok(Gathered { found, had_row, state })
+    }
+
+    /// The stored state of each key, in key order.
+    fn stored_state(&self, keys: &Keys, status: &TableStatus) -> Result<Vec<Option<Slice>>, TableError> {
+        if status.keys == 0 || keys.len() == 0 {
+            return Ok(vec![None; keys.len()]);
+        }
+        let values = if keys.len() as u64 * KEYS_READ_PER_LOOKUP < status.keys {
+            keys.places().map(|at| self.keyspace.get(place(STATE, keys.key(at)))).collect()
+        } else {
+            self.read_along(keys)
+        };
+        values.map_err(|source| self.failed("reading the state of", source))
+    }
+
+    /// Reads all state from the first key to the last.
+    fn read_along(&self, keys: &Keys) -> Result<Vec<Option<Slice>>, fjall::Error> {
+        let mut values = vec![None; keys.len()];
+        let mut at = 0;
+        let range = place(STATE, keys.key(0))..=place(STATE, keys.key(keys.len() - 1));
+        for entry in self.keyspace.range(range) {
+            let (place, value) = entry.into_inner()?;
+            while keys.key(at) < &place[1..] {
+                at += 1;
+            }
+            if keys.key(at) == &place[1..] {
+                values[at] = Some(value);
+            }
+        }
+        Ok(values)
+    }
+
+    /// The flags of each key in key order: as the last gather saw them, or looked up where it did not ask.
+    pub(crate) fn flags(
+        &self,
+        keys: &Keys,
+        seen: Option<Seen>,
+        status: &TableStatus,
+    ) -> Result<Vec<Option<u8>>, TableError> {
+        let seen = seen.filter(|seen| seen.commit_seq == status.commit_seq);
+        let mut at = 0;
+        keys.places()
+            .map(|place| {
+                let key = keys.key(place);
+                let Some(seen) = &seen else { return self.flags_of(key, status) };
+                while at < seen.keys.len() && seen.keys.key(at) < key {
+                    at += 1;
+                }
+                match at < seen.keys.len() && seen.keys.key(at) == key {
+                    true => Ok(seen.flags[at]),
+                    false => self.flags_of(key, status),
+                }
+            })
+            .collect()
+    }
+
+    /// The flags of one key; `None` when it has no state.
+    pub(crate) fn flags_of(&self, key: &[u8], status: &TableStatus) -> Result<Option<u8>, TableError> {
+        if status.keys == 0 {
+            return Ok(None);
+        }
+        let value = self.keyspace.get(place(STATE, key));
+        Ok(value.map_err(|source| self.failed("reading the state of", source))?.map(|value| value[0]))
+    }
+}

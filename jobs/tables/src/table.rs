@@ -1,0 +1,147 @@
+//! One table: its writer's side and the way to its snapshots.
+//!
+//! Commits are told one from the other by their positions: a commit whose `from` is not where the table is changes nothing, so a
+//! range that is replayed, or written by a zombie, is harmless. If the process dies in a commit, the table is as before it or as
+//! after it. What a power cut loses is a tail of commits, with their positions.
+//!
+//! fjall opens a snapshot at the newest sequence number published, and its background flushes publish numbers without regard to a
+//! batch that is being applied: a snapshot opened in that moment could see half of it. So snapshots are opened only between commits;
+//! while one is being written, readers get the one from before it and never wait.
+
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockWriteGuard};
+
+use arrow::array::RecordBatch;
+use fjall::{Database, Keyspace};
+use tokio::sync::watch;
+
+use crate::codec::Codec;
+use crate::gather::Seen;
+use crate::{
+    Commit, CommitOutcome, Gathered, TableError, TableId, TableSchema, TableSnapshot, TableStatus, WriterEpoch,
+};
+
+/// A table. Clones are handles of the same table; all methods block on the disk and none waits for another task.
+#[derive(Clone)]
+pub struct Table(Arc<Inner>);
+
+pub(crate) struct Inner {
+    pub(crate) id: TableId,
+    pub(crate) codec: Codec,
+    pub(crate) keyspace: Keyspace,
+    pub(crate) db: Database,
+    shown: RwLock<Shown>,
+    pub(crate) changed: watch::Sender<Arc<TableStatus>>,
+    writer: Mutex<Option<Seen>>,
+}
+
+/// What readers are shown.
+pub(crate) struct Shown {
+    pub(crate) status: Arc<TableStatus>,
+    /// The snapshot from before the commit that is being written.
+    pub(crate) before: Option<fjall::Snapshot>,
+}
+
+impl Table {
+    pub(crate) fn new(
+        id: TableId,
+        codec: Codec,
+        keyspace: Keyspace,
+        db: Database,
+        status: TableStatus,
+    ) -> Self {
+        let status = Arc::new(status);
+        Table(Arc::new(Inner {
+            id,
+            codec,
+            keyspace,
+            db,
+            changed: watch::Sender::new(status.clone()),
+            shown: RwLock::new(Shown { status, before: None }),
+            writer: Mutex::default(),
+        }))
+    }
+
+    /// Which table this is.
+    pub fn id(&self) -> &TableId {
+        &self.0.id
+    }
+
+    /// The table's columns.
+    pub fn schema(&self) -> &TableSchema {
+        self.0.codec.schema()
+    }
+
+    /// The status after the last commit. Reads nothing from disk.
+    pub fn status(&self) -> Arc<TableStatus> {
+        self.0.status()
+    }
+
+    /// The bytes that the table takes on disk.
+    pub fn bytes(&self) -> u64 {
+        self.0.keyspace.disk_space()
+    }
+
+    /// Changes with every commit: who waits for a position looks again.
+    pub fn changed(&self) -> watch::Receiver<Arc<TableStatus>> {
+        self.0.changed.subscribe()
+    }
+
+    /// The table as it is after the last commit.
+    pub fn snapshot(&self) -> TableSnapshot {
+        let shown = self.0.shown.read().expect("no thread panics while it holds this lock");
+        let view = shown.before.clone().unwrap_or_else(|| self.0.db.snapshot());
+        TableSnapshot::new(self.0.clone(), view, shown.status.clone())
+    }
+
+    /// Takes the right to write: commits of earlier claims are fenced from now on.
+    pub fn claim(&self) -> Result<WriterEpoch, TableError> {
+        let _writer = self.0.writer();
+        let mut status = TableStatus::clone(&self.status());
+        status.writer_epoch = status.writer_epoch.next();
+        let epoch = status.writer_epoch;
+        self.0.write_status(status)?;
+        Ok(epoch)
+    }
+
+    /// The state of `keys` (the key columns, each key once).
+    pub fn gather(&self, keys: &RecordBatch) -> Result<Gathered, TableError> {
+        let mut writer = self.0.writer();
+        let (gathered, seen) = self.0.gather(keys)?;
+        *writer = Some(seen);
+        Ok(gathered)
+    }
+
+    /// Makes `commit` part of the table, all of it or nothing.
+    pub fn commit(&self, commit: Commit) -> Result<CommitOutcome, TableError> {
+        let mut writer = self.0.writer();
+        self.0.commit(commit, writer.take())
+    }
+}
+
+impl Inner {
+    pub(crate) fn shown(&self) -> RwLockWriteGuard<'_, Shown> {
+        self.shown.write().expect("no thread panics while it holds this lock")
+    }
+
+    pub(crate) fn status(&self) -> Arc<TableStatus> {
+        self.shown.read().expect("no thread panics while it holds this lock").status.clone()
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Option<Seen>> {
+        self.writer.lock().expect("no thread panics while it holds this lock")
+    }
+}
+
+impl Inner {
+    pub(crate) fn failed(&self, doing: &str, source: fjall::Error) -> TableError {
+        TableError::store(format!("{doing} table `{}`", self.id), source)
+    }
+
+    pub(crate) fn damaged(&self, detail: impl ToString) -> TableError {
+        TableError::Damaged { table: self.id.clone(), detail: detail.to_string() }
+    }
+
+    pub(crate) fn contradiction(&self, detail: impl ToString) -> TableError {
+        TableError::Contradiction { table: self.id.clone(), detail: detail.to_string() }
+    }
+}
