@@ -1,14 +1,15 @@
 //! What a commit changes in the keyspace, in the order of its places: first decided as a whole, then written.
 
-use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array, RecordBatch};
+use arrow::array::{Array, ArrayRef, BooleanArray, Int64Array};
 use arrow::compute::{filter, filter_record_batch};
 use arrow::error::ArrowError;
 use fjall::Slice;
-use rekap_tiered_storage::Positions;
 
 use crate::codec::{Encoded, Keys};
 use crate::gather::Seen;
-use crate::layout::{self, HAS_ROW, MAX_ROW_KEY_BYTES, ROWS, STATE, TIMES, dead_letter_place, key_of_time_place, place};
+use crate::layout::{
+    self, HAS_ROW, MAX_ROW_KEY_BYTES, ROWS, STATE, TIMES, dead_letter_place, key_of_time_place, place,
+};
 use crate::table::Inner;
 use crate::{Commit, DeadLetter, TableError, TableStatus};
 
@@ -54,8 +55,7 @@ impl Changes {
         let written = Written::plan(table, status, &commit, horizon, seen)?;
         let expired = table.expired(status, horizon)?;
         let dead_letters = dead_letter_entries(&commit.dead_letters);
-        let mut changes =
-            Changes { status: TableStatus { horizon, ..status.clone() }, written, expired, dead_letters };
+        let mut changes = Changes { status: TableStatus { horizon, ..status.clone() }, written, expired, dead_letters };
         changes.advance(&commit);
         Ok(changes)
     }
@@ -110,7 +110,10 @@ impl Changes {
             .places()
             .map(|at| {
                 let index = written.keys.index(at);
-                (written.keys.key(at), Some((u8::from(written.has_row.value(index)) * HAS_ROW, written.state.row(index))))
+                (
+                    written.keys.key(at),
+                    Some((u8::from(written.has_row.value(index)) * HAS_ROW, written.state.row(index))),
+                )
             })
             .collect();
         state.extend(self.expired.iter().map(|expired| (&expired.key[..], None)));

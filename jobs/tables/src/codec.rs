@@ -138,7 +138,8 @@ pub(crate) struct Keys {
 impl Keys {
     pub(crate) fn encode(codec: &Codec, columns: &[ArrayRef]) -> Result<Self, ArrowError> {
         let encoded = codec.key.encode(columns)?;
-        let mut order: Vec<u32> = (0..u32::try_from(columns[0].len()).expect("a batch has less than 2^32 rows")).collect();
+        let mut order: Vec<u32> =
+            (0..u32::try_from(columns[0].len()).expect("a batch has less than 2^32 rows")).collect();
         if !order.is_sorted_by_key(|index| encoded.row(*index as usize)) {
             order.sort_unstable_by(|a, b| encoded.row(*a as usize).cmp(encoded.row(*b as usize)));
         }

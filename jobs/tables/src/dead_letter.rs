@@ -41,7 +41,9 @@ mod value {
         let shown = match value.as_deref().map(std::str::from_utf8) {
             None => Shown { value: None, encoding: None },
             Some(Ok(text)) => Shown { value: Some(text.to_owned()), encoding: None },
-            Some(Err(_)) => Shown { value: value.as_ref().map(|v| STANDARD.encode(v)), encoding: Some("base64".into()) },
+            Some(Err(_)) => {
+                Shown { value: value.as_ref().map(|v| STANDARD.encode(v)), encoding: Some("base64".into()) }
+            }
         };
         shown.serialize(serializer)
     }

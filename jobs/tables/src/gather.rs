@@ -3,7 +3,7 @@
 //! Few keys are looked up one by one in key order, which keeps neighbours in the block cache. Once they are a good part of the table,
 //! reading the state from the first to the last of them is cheaper. A table without keys is not read at all.
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch};
+use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use fjall::Slice;
 

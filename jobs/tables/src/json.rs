@@ -6,8 +6,8 @@
 use arrow::array::{Array, ArrayRef, AsArray, BinaryArrayType, OffsetSizeTrait, RecordBatch, StringArrayType};
 use arrow::datatypes::{
     ArrowPrimitiveType, ArrowTimestampType, DataType, Fields, Float32Type, Float64Type, Int8Type, Int16Type, Int32Type,
-    Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
-    UInt8Type, UInt16Type, UInt32Type, UInt64Type,
+    Int64Type, TimeUnit, TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType, UInt8Type, UInt16Type, UInt32Type, UInt64Type,
 };
 use arrow::error::ArrowError;
 use arrow::temporal_conversions::as_datetime;
@@ -167,11 +167,11 @@ fn number<T: ArrowPrimitiveType<Native: Serialize>>(array: &dyn Array) -> Cell<'
     Box::new(|index, out| append(array.value(index), out))
 }
 
-fn text<'a>(array: impl StringArrayType<'a>) -> Cell<'a> {
+fn text<'a>(array: impl StringArrayType<'a> + 'a) -> Cell<'a> {
     Box::new(move |index, out| append(array.value(index), out))
 }
 
-fn bytes<'a>(array: impl BinaryArrayType<'a>) -> Cell<'a> {
+fn bytes<'a>(array: impl BinaryArrayType<'a> + 'a) -> Cell<'a> {
     Box::new(move |index, out| append(STANDARD.encode(array.value(index)), out))
 }
 

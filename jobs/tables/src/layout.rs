@@ -83,7 +83,10 @@ pub(crate) fn after_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The places that start with `prefix` and come after the cursor.
-pub(crate) fn range_after(prefix: &[u8], after: Option<&Cursor>) -> (std::ops::Bound<Vec<u8>>, std::ops::Bound<Vec<u8>>) {
+pub(crate) fn range_after(
+    prefix: &[u8],
+    after: Option<&Cursor>,
+) -> (std::ops::Bound<Vec<u8>>, std::ops::Bound<Vec<u8>>) {
     use std::ops::Bound::{Excluded, Included, Unbounded};
     let start = after.map_or_else(|| Included(prefix.to_vec()), |cursor| Excluded(cursor.0.clone()));
     (start, after_prefix(prefix).map_or(Unbounded, Excluded))

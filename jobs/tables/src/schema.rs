@@ -3,7 +3,7 @@
 use std::io::Cursor as IoCursor;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BinaryArray, RecordBatch, StringArray};
+use arrow::array::{ArrayRef, BinaryArray, RecordBatch, StringArray};
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType, Schema, SchemaRef};
 use arrow::error::ArrowError;
@@ -122,7 +122,8 @@ impl TableSchema {
         });
         let values = values.collect::<Result<Vec<_>, _>>()?;
         let options = arrow::array::RecordBatchOptions::new().with_row_count(Some(1));
-        Ok(RecordBatch::try_new_with_options(Arc::new(left), values, &options).expect("each value has its column's type"))
+        Ok(RecordBatch::try_new_with_options(Arc::new(left), values, &options)
+            .expect("each value has its column's type"))
     }
 }
 

@@ -104,7 +104,8 @@ impl TableSnapshot {
     }
 
     fn get(&self, place: Vec<u8>) -> Result<Vec<(Slice, Slice)>, TableError> {
-        let value = self.view.get(&self.table.keyspace, &place).map_err(|source| self.table.failed("reading", source))?;
+        let value =
+            self.view.get(&self.table.keyspace, &place).map_err(|source| self.table.failed("reading", source))?;
         Ok(value.into_iter().map(|value| (Slice::from(place.as_slice()), value)).collect())
     }
 

@@ -42,13 +42,7 @@ pub(crate) struct Shown {
 }
 
 impl Table {
-    pub(crate) fn new(
-        id: TableId,
-        codec: Codec,
-        keyspace: Keyspace,
-        db: Database,
-        status: TableStatus,
-    ) -> Self {
+    pub(crate) fn new(id: TableId, codec: Codec, keyspace: Keyspace, db: Database, status: TableStatus) -> Self {
         let status = Arc::new(status);
         Table(Arc::new(Inner {
             id,

@@ -24,7 +24,8 @@ impl Inner {
         if commit.epoch != status.writer_epoch {
             return Ok(CommitOutcome::Fenced);
         }
-        let is_there = |(topic, partition, _)| status.positions.get(topic, partition) == commit.from.get(topic, partition);
+        let is_there =
+            |(topic, partition, _)| status.positions.get(topic, partition) == commit.from.get(topic, partition);
         if !commit.to.iter().all(is_there) {
             let not_at = |from| TableError::NotAt { table: self.id.clone(), at: status.positions.clone(), from };
             let applied = status.positions.reached(&commit.to);
