@@ -1,1 +1,14 @@
-//! The way in: REST, command line and the server that wires the rooms together.
+//! The way in: REST, command line, and the server that wires the rooms together.
+//!
+//! [`Rekap::start`] is the whole product in one call; the `rekap` binary, the quickstart and the tests use nothing else. A reader
+//! finds one handler file per noun under `server`, one verb file per noun under `cli`, and every rejection in `problem`.
+
+pub mod cli;
+mod config;
+mod problem;
+mod quickstart;
+mod server;
+
+pub use config::{Cold, Config, ConfigError, DEFAULT_LISTEN, Log, LogKind, Mirror, Server};
+pub use problem::{PROBLEM_JSON, Problem};
+pub use server::{Rekap, Running, StartError};

@@ -1,3 +1,7 @@
 //! The `rekap` binary.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    rekap_api::cli::main()
+}

@@ -1,0 +1,384 @@
+//! The grammar of the command line.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::parse_duration;
+
+/// Kappa for teams: replay history through new code, prove it, swap it in, and swap it back if it was wrong.
+#[derive(Debug, Parser)]
+#[command(name = "rekap", version, max_term_width = 110)]
+#[command(after_help = "Exit: 0 done, 1 failed, 2 usage, 3 refused, 4 unreachable, 5 timed out.")]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) global: Global,
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+/// What every verb takes.
+#[derive(Debug, Args)]
+pub(super) struct Global {
+    /// The server
+    #[arg(long, global = true, env = "REKAP_URL", default_value = "http://127.0.0.1:7480")]
+    pub(super) url: String,
+    /// The token to say who you are
+    #[arg(long, global = true, env = "REKAP_TOKEN", hide_env_values = true)]
+    pub(super) token: Option<String>,
+    /// Print what the server answers, as JSON
+    #[arg(long, global = true)]
+    pub(super) json: bool,
+}
+
+/// The verbs.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Run the server
+    Serve {
+        /// The configuration [default: ./rekap.toml if it is there]
+        #[arg(long)]
+        config: Option<PathBuf>,
+        /// Listen beyond loopback without TLS and tokens
+        #[arg(long)]
+        insecure: bool,
+    },
+    /// See the whole loop in half a minute, with nothing set up
+    Quickstart {
+        /// Leave the server up
+        #[arg(long)]
+        keep: bool,
+    },
+    /// Topics and their records
+    #[command(subcommand)]
+    Topic(TopicVerb),
+    /// Say what a deploy would do
+    Plan {
+        /// The job's folder
+        dir: PathBuf,
+        /// Exit with 10 when there are changes
+        #[arg(long)]
+        exit_code: bool,
+        /// Write the plan to a file, for `deploy --plan`
+        #[arg(short, long)]
+        output: Option<PathBuf>,
+    },
+    /// Deploy a job's folder as a new version
+    Deploy {
+        /// The job's folder
+        dir: PathBuf,
+        /// Only if the plan in this file still holds
+        #[arg(long)]
+        plan: Option<PathBuf>,
+        /// Make a new version even if nothing changed
+        #[arg(long)]
+        rebuild: bool,
+        /// Watch the replay until the version is ready
+        #[arg(long)]
+        watch: bool,
+        #[command(flatten)]
+        note: Note,
+    },
+    /// Make the topics of DIR/topics.toml and deploy all job folders below DIR
+    Apply {
+        /// The folder
+        dir: PathBuf,
+    },
+    /// List the jobs
+    Jobs,
+    /// List a job's versions
+    Versions {
+        /// The job
+        job: String,
+    },
+    /// Watch a job, or one version of it
+    Watch {
+        /// JOB or JOB@N
+        target: Target,
+    },
+    /// Wait until a version has come to a phase
+    Wait {
+        /// JOB@N
+        version: VersionRef,
+        /// The phase, such as Ready or Serving
+        #[arg(long = "for", value_name = "PHASE")]
+        phase: String,
+        /// Give up after this long
+        #[arg(long, default_value = "10m", value_parser = duration)]
+        timeout: Duration,
+    },
+    /// Compare a version with the serving one, at the same positions
+    Verify {
+        /// JOB@N
+        version: VersionRef,
+        #[command(flatten)]
+        note: Note,
+    },
+    /// Let the alias serve this version
+    Promote {
+        /// JOB@N
+        version: VersionRef,
+        /// As soon as it is ready
+        #[arg(long)]
+        when_ready: bool,
+        /// Go on although this condition is not met (any but caught_up)
+        #[arg(long, value_name = "CONDITION")]
+        force: Vec<String>,
+        /// Watch until it serves
+        #[arg(long)]
+        watch: bool,
+        #[command(flatten)]
+        note: Note,
+    },
+    /// Let the alias serve what it served before
+    Rollback {
+        /// The job
+        job: String,
+        /// The version to go back to [default: the one that served before]
+        #[arg(long)]
+        to: Option<u32>,
+        #[command(flatten)]
+        note: Note,
+    },
+    /// Replay a version into a fresh table
+    Replay(VersionCommand),
+    /// Pause a version
+    Pause(VersionCommand),
+    /// Let a paused version go on
+    Resume(VersionCommand),
+    /// Give a candidate up
+    Abort(VersionCommand),
+    /// Retire a version and let its table go
+    Retire(VersionCommand),
+    /// Stop automatic promotion and clean-up of a job
+    Freeze {
+        /// The job
+        job: String,
+        /// Until when (RFC 3339)
+        #[arg(long)]
+        until: String,
+        #[command(flatten)]
+        note: Note,
+    },
+    /// Read a table's rows
+    Rows {
+        /// ALIAS or ALIAS@N
+        table: String,
+        /// Key columns from the left, as column=value
+        #[arg(value_name = "COLUMN=VALUE")]
+        filters: Vec<String>,
+        /// At most this many rows
+        #[arg(short = 'n', long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// Ask one SELECT over live.<alias>
+    Sql {
+        /// The query
+        query: String,
+        /// json, csv or arrow instead of a table
+        #[arg(long)]
+        format: Option<String>,
+    },
+    /// List the records that a version could not use
+    DeadLetters {
+        /// JOB@N
+        version: VersionRef,
+        /// At most this many
+        #[arg(short = 'n', long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// What happened to a job, and who did it
+    History {
+        /// The job
+        job: String,
+        /// At most this many events
+        #[arg(short = 'n', long, default_value_t = 100)]
+        limit: usize,
+    },
+    /// The cold tier's state
+    #[command(subcommand)]
+    Mirror(MirrorVerb),
+    /// The audit log
+    Audit {
+        /// Check the hash chain
+        #[command(subcommand)]
+        verb: Option<AuditVerb>,
+    },
+    /// Take out or bring back the catalog
+    #[command(subcommand)]
+    Catalog(CatalogVerb),
+    /// Look for what is wrong with a data folder
+    Doctor,
+    /// Start a job folder
+    New {
+        /// The folder to make
+        dir: Option<PathBuf>,
+    },
+    /// Run a job folder's own tests
+    Test {
+        /// The job's folder
+        dir: PathBuf,
+    },
+}
+
+/// `rekap topic …`
+#[derive(Debug, Subcommand)]
+pub(super) enum TopicVerb {
+    /// Make a topic
+    Create {
+        /// Its name
+        topic: String,
+        /// The number of partitions
+        #[arg(short, long, default_value_t = 1)]
+        partitions: u32,
+        /// A field of the record key; repeat it for several
+        #[arg(short, long)]
+        key: Vec<String>,
+        /// A file with its JSON Schema
+        #[arg(long)]
+        schema: Option<PathBuf>,
+        /// How long the hot tier keeps a record
+        #[arg(long, value_parser = duration)]
+        retention: Option<Duration>,
+    },
+    /// List the topics
+    List,
+    /// Show a topic's partitions
+    Show {
+        /// The topic
+        topic: String,
+    },
+    /// Append events, one JSON value a line
+    Append {
+        /// The topic
+        topic: String,
+        /// The file; - or nothing is the standard input
+        #[arg(default_value = "-")]
+        file: PathBuf,
+    },
+    /// Read records from both tiers
+    Read {
+        /// The topic
+        topic: String,
+        /// The partition [default: all]
+        #[arg(short, long)]
+        partition: Option<u32>,
+        /// beginning, end, an offset, or a time
+        #[arg(long, default_value = "beginning")]
+        from: String,
+        /// At most this many records of a partition
+        #[arg(short = 'n', long)]
+        number: Option<u64>,
+        /// Wait for further records
+        #[arg(short, long)]
+        follow: bool,
+    },
+    /// Delete a topic with its hot records
+    Delete {
+        /// The topic
+        topic: String,
+    },
+}
+
+/// `rekap mirror …`
+#[derive(Debug, Subcommand)]
+pub(super) enum MirrorVerb {
+    /// How far the mirror is
+    Status,
+    /// Mirror a topic up to its present end
+    Flush {
+        /// The topic
+        topic: String,
+    },
+}
+
+/// `rekap audit …`
+#[derive(Debug, Subcommand)]
+pub(super) enum AuditVerb {
+    /// Check the hash chain
+    Verify,
+}
+
+/// `rekap catalog …`
+#[derive(Debug, Subcommand)]
+pub(super) enum CatalogVerb {
+    /// Write the catalog to a file
+    Export,
+    /// Read the catalog from a file
+    Restore,
+}
+
+/// A command upon one version.
+#[derive(Debug, Args)]
+pub(super) struct VersionCommand {
+    /// JOB@N
+    pub(super) version: VersionRef,
+    #[command(flatten)]
+    pub(super) note: Note,
+}
+
+/// Why, for the audit log.
+#[derive(Debug, Args)]
+pub(super) struct Note {
+    /// Why, for the audit log
+    #[arg(long)]
+    pub(super) note: Option<String>,
+}
+
+/// `JOB@N`.
+#[derive(Debug, Clone)]
+pub(crate) struct VersionRef {
+    pub(super) job: String,
+    pub(super) version: u32,
+}
+
+impl FromStr for VersionRef {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || format!("`{text}` names no version: write JOB@N, as in bpi@2");
+        let (job, version) = text.split_once('@').ok_or_else(wrong)?;
+        Ok(VersionRef { job: job.to_owned(), version: version.parse().map_err(|_| wrong())? })
+    }
+}
+
+/// `JOB` or `JOB@N`.
+#[derive(Debug, Clone)]
+pub(super) enum Target {
+    Job(String),
+    Version(VersionRef),
+}
+
+impl FromStr for Target {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.contains('@') { text.parse().map(Target::Version) } else { Ok(Target::Job(text.to_owned())) }
+    }
+}
+
+/// `10m`.
+fn duration(text: &str) -> Result<Duration, String> {
+    parse_duration(text).ok_or_else(|| format!("`{text}` is no duration: write 500ms, 60s, 10m, 24h or 7d"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_grammar_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn a_version_is_named_with_its_job() {
+        let version: VersionRef = "bpi@2".parse().unwrap();
+        assert_eq!((version.job.as_str(), version.version), ("bpi", 2));
+        assert!("bpi".parse::<VersionRef>().unwrap_err().contains("bpi@2"));
+    }
+}

@@ -1,0 +1,99 @@
+//! The REST client of the command line: JSON in, JSON out, a rejection as a [`Failure`].
+
+use reqwest::{Method, RequestBuilder, Response};
+use serde_json::{Map, Value};
+
+use super::failure::Failure;
+use crate::Problem;
+
+/// One server, as one user.
+#[derive(Debug, Clone)]
+pub(crate) struct Client {
+    http: reqwest::Client,
+    url: String,
+    token: Option<String>,
+}
+
+impl Client {
+    /// A client of the server at `url`.
+    pub(crate) fn new(url: &str, token: Option<String>) -> Self {
+        Client { http: reqwest::Client::new(), url: url.trim_end_matches('/').to_owned(), token }
+    }
+
+    /// The server's URL.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// A request to `path`, which starts with a slash.
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    /// Sends a request; a rejection is a failure.
+    pub(crate) async fn send(&self, request: RequestBuilder) -> Result<Response, Failure> {
+        let response = request.send().await.map_err(|e| self.unreachable(&e))?;
+        if response.status().is_success() {
+            return Ok(response);
+        }
+        let status = response.status();
+        let body = response.bytes().await.map_err(|e| self.unreachable(&e))?;
+        Err(match serde_json::from_slice::<Problem>(&body) {
+            Ok(problem) => problem.into(),
+            Err(_) => Failure::Failed(format!(
+                "{} answered {status} and no problem+json: is that a rekap server?\n{}",
+                self.url,
+                String::from_utf8_lossy(&body)
+            )),
+        })
+    }
+
+    /// Sends a request and reads the JSON that it is answered with; nothing at all reads as null.
+    pub(crate) async fn json(&self, request: RequestBuilder) -> Result<Value, Failure> {
+        let body = self.send(request).await?.bytes().await.map_err(|e| self.unreachable(&e))?;
+        if body.is_empty() {
+            return Ok(Value::Null);
+        }
+        serde_json::from_slice(&body).map_err(|e| Failure::Failed(format!("{} answered no JSON: {e}", self.url)))
+    }
+
+    /// `GET path`.
+    pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
+        self.json(self.request(Method::GET, path)).await
+    }
+
+    /// `POST path` with a JSON body. It carries a fresh `Idempotency-Key`, so a retry below us does nothing twice.
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        let request = self.request(Method::POST, path).header("Idempotency-Key", uuid::Uuid::new_v4().to_string());
+        self.json(request.json(body)).await
+    }
+
+    /// `PUT path` with a JSON body.
+    pub(crate) async fn put(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.json(self.request(Method::PUT, path).json(body)).await
+    }
+
+    /// `DELETE path`.
+    pub(crate) async fn delete(&self, path: &str) -> Result<Value, Failure> {
+        self.json(self.request(Method::DELETE, path)).await
+    }
+
+    /// No answer came, or it broke off.
+    pub(crate) fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        let mut reason: &dyn std::error::Error = error;
+        while let Some(deeper) = reason.source() {
+            reason = deeper;
+        }
+        Failure::Unreachable { url: self.url.clone(), reason: reason.to_string() }
+    }
+}
+
+/// A JSON object of the given fields, those that are null left out.
+pub(crate) fn object<const N: usize>(fields: [(&str, Value); N]) -> Value {
+    let said = fields.into_iter().filter(|(_, value)| !value.is_null());
+    Value::Object(said.map(|(name, value)| (name.to_owned(), value)).collect::<Map<_, _>>())
+}

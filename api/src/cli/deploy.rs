@@ -1,0 +1,124 @@
+//! `rekap plan`, `rekap deploy` and `rekap apply`: job folders on their way to the server.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use serde_json::{Value, json};
+
+use super::args::VersionRef;
+use super::client::object;
+use super::failure::{Failure, at};
+use super::folder::{self, JobFolder};
+use super::out::{Out, Style, cell, count};
+use super::{Session, watch};
+
+/// The exit code of `plan --exit-code` when there are changes.
+const CHANGES: u8 = 10;
+
+/// How a folder is deployed.
+#[derive(Debug, Default)]
+pub(crate) struct How {
+    /// A file of `plan -o`: only if that plan still holds.
+    pub(super) plan: Option<PathBuf>,
+    /// A new version even if nothing changed.
+    pub(super) rebuild: bool,
+    /// Watch until it is ready.
+    pub(super) watch: bool,
+    /// Why.
+    pub(super) note: Option<String>,
+}
+
+/// `rekap plan DIR`.
+pub(super) async fn plan(s: &Session, dir: &Path, exit_code: bool, output: Option<&Path>) -> Result<ExitCode, Failure> {
+    let plan = ask_plan(s, &JobFolder::read(dir)?).await?;
+    if let Some(file) = output {
+        std::fs::write(file, format!("{plan:#}\n")).map_err(at(file))?;
+    }
+    s.out.answer(&plan, show_plan)?;
+    let code = if exit_code && plan["changes"].as_bool().unwrap_or(true) { CHANGES } else { 0 };
+    Ok(ExitCode::from(code))
+}
+
+/// The server's plan for a folder.
+async fn ask_plan(s: &Session, folder: &JobFolder) -> Result<Value, Failure> {
+    let body = json!({"spec": folder.spec, "query": folder.query});
+    s.client.post(&format!("/v1/jobs/{}/plan", folder.name), &body).await
+}
+
+/// A plan for people: every field that says something, in the server's order.
+fn show_plan(out: &Out, plan: &Value) -> Result<(), Failure> {
+    let fields = plan.as_object().into_iter().flatten();
+    for (name, value) in fields.filter(|(_, value)| !value.is_null() && **value != json!([])) {
+        match value {
+            Value::Array(items) => {
+                out.line(out.paint(Style::Bold, name))?;
+                items.iter().try_for_each(|item| out.line(format!("  {}", cell(item))))?;
+            }
+            value => out.line(format!("{:<20} {}", name, cell(value)))?,
+        }
+    }
+    Ok(())
+}
+
+/// `rekap deploy DIR`.
+pub(crate) async fn deploy(s: &Session, dir: &Path, how: How) -> Result<(), Failure> {
+    let folder = JobFolder::read(dir)?;
+    if let Some(file) = &how.plan {
+        still_holds(s, &folder, file).await?;
+    }
+    let body = object([
+        ("spec", folder.spec.clone()),
+        ("query", json!(folder.query)),
+        ("rebuild", if how.rebuild { json!(true) } else { Value::Null }),
+        ("note", json!(how.note)),
+    ]);
+    let deployed = s.client.post(&format!("/v1/jobs/{}/versions", folder.name), &body).await?;
+    s.out.answer(&deployed, |out, deployed| {
+        let version = out.paint(Style::Name, format!("{}@{}", folder.name, cell(&deployed["version"])));
+        match deployed["policy_changed"].as_bool() {
+            Some(true) => out.line(format!("{}: only its promotion policy changed", folder.name)),
+            _ => out.line(format!("{version} {}", cell(&deployed["digest"]))),
+        }
+    })?;
+    match deployed["version"].as_u64().filter(|_| how.watch) {
+        Some(n) => {
+            let version = VersionRef { job: folder.name, version: n as u32 };
+            watch::until(s, &version, "Ready", None).await.map(drop)
+        }
+        None => Ok(()),
+    }
+}
+
+/// Refuses when the server would answer another plan now than the one in `file`.
+async fn still_holds(s: &Session, folder: &JobFolder, file: &Path) -> Result<(), Failure> {
+    let text = std::fs::read_to_string(file).map_err(at(file))?;
+    let then: Value =
+        serde_json::from_str(&text).map_err(|e| Failure::Usage(format!("{} is no plan: {e}", file.display())))?;
+    let now = ask_plan(s, folder).await?;
+    let essence = |plan: &Value| [plan["digest"].clone(), plan["serving"].clone(), plan["generation"].clone()];
+    if essence(&then) == essence(&now) {
+        return Ok(());
+    }
+    Err(crate::Problem::new(
+        axum::http::StatusCode::CONFLICT,
+        "PLAN_CHANGED",
+        format!("the plan in {} no longer holds: the folder or the job changed since", file.display()),
+        "run `rekap plan` again and look at it",
+    )
+    .into())
+}
+
+/// `rekap apply DIR`.
+pub(super) async fn apply(s: &Session, dir: &Path) -> Result<(), Failure> {
+    for (topic, config) in folder::topics(dir)? {
+        let made = s.client.put(&format!("/v1/topics/{topic}"), &config).await?;
+        s.out.answer(&made, |out, made| {
+            let partitions = made["partitions"].as_array().map_or(0, Vec::len);
+            out.line(format!("topic {}: {} partitions", out.paint(Style::Name, &topic), count(partitions as u64)))
+        })?;
+    }
+    for folder in JobFolder::find(dir)? {
+        deploy(s, &folder, How::default()).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! Why a verb did not do what it was asked, and the exit code that says so.
+
+use std::process::ExitCode;
+
+use crate::Problem;
+
+/// What went wrong, by what the caller can do about it.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// The server refused or failed.
+    Server(Box<Problem>),
+    /// There is no server to talk to.
+    Unreachable {
+        /// Where it was looked for.
+        url: String,
+        /// Why it cannot be reached.
+        reason: String,
+    },
+    /// It did not happen in the time allowed.
+    TimedOut(String),
+    /// What was asked makes no sense.
+    Usage(String),
+    /// Anything else.
+    Failed(String),
+    /// Whoever read our output has gone.
+    NobodyReads,
+}
+
+impl Failure {
+    /// The exit code of CONTRACT: 1 failed, 2 usage, 3 refused, 4 unreachable, 5 timed out.
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Failure::Server(problem) if matches!(problem.status, 409 | 412 | 422) => 3,
+            Failure::Server(_) | Failure::Failed(_) => 1,
+            Failure::Usage(_) => 2,
+            Failure::Unreachable { .. } => 4,
+            Failure::TimedOut(_) => 5,
+            Failure::NobodyReads => 0,
+        })
+    }
+
+    /// The failure in the form in which servers tell theirs.
+    pub(crate) fn problem(&self) -> Problem {
+        let own = |code: &str, detail: &str, remedy: &str| {
+            let mut problem = Problem::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, code, detail, remedy);
+            problem.status = 0;
+            problem
+        };
+        match self {
+            Failure::Server(problem) => (**problem).clone(),
+            Failure::Unreachable { url, reason } => own(
+                "UNREACHABLE",
+                &format!("{url}: {reason}"),
+                "start the server with `rekap serve`, or say where it is with --url or REKAP_URL",
+            ),
+            Failure::TimedOut(what) => own("TIMED_OUT", what, "give it more time with --timeout"),
+            Failure::Usage(what) => own("USAGE", what, "see `rekap help`"),
+            Failure::Failed(what) => own("FAILED", what, ""),
+            Failure::NobodyReads => own("NOBODY_READS", "", ""),
+        }
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        Failure::Server(Box::new(problem))
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Failure::NobodyReads,
+            _ => Failure::Failed(error.to_string()),
+        }
+    }
+}
+
+/// A file that cannot be read or written, named.
+pub(super) fn at(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Failure + '_ {
+    move |error| Failure::Failed(format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,93 @@
+//! Job folders and `topics.toml`, as they lie on the user's disk.
+
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use super::failure::{Failure, at};
+
+/// A job folder: `job.toml`, and the SQL file that it names.
+#[derive(Debug)]
+pub(crate) struct JobFolder {
+    /// The job's name.
+    pub(crate) name: String,
+    /// `job.toml` without `query`.
+    pub(crate) spec: Value,
+    /// The SQL.
+    pub(crate) query: String,
+}
+
+impl JobFolder {
+    /// Reads `dir`. Only what is needed to send it is looked at; the server judges the rest.
+    pub(crate) fn read(dir: &Path) -> Result<Self, Failure> {
+        let file = dir.join("job.toml");
+        let mut spec = read_toml(&file)?;
+        let text = |value: Option<Value>| value.and_then(|value| value.as_str().map(str::to_owned));
+        let name = text(spec.get("name").cloned())
+            .ok_or_else(|| Failure::Usage(format!("{}: `name` is missing", file.display())))?;
+        let sql = dir.join(text(spec.remove("query")).unwrap_or_else(|| "query.sql".to_owned()));
+        let query = std::fs::read_to_string(&sql).map_err(at(&sql))?;
+        Ok(JobFolder { name, spec: Value::Object(spec), query })
+    }
+
+    /// All job folders at or below `dir`, in the order of their paths.
+    pub(super) fn find(dir: &Path) -> Result<Vec<PathBuf>, Failure> {
+        let mut found = Vec::new();
+        let mut open = vec![dir.to_owned()];
+        while let Some(folder) = open.pop() {
+            if folder.join("job.toml").is_file() {
+                found.push(folder);
+                continue;
+            }
+            for entry in std::fs::read_dir(&folder).map_err(at(&folder))? {
+                let path = entry.map_err(at(&folder))?.path();
+                if path.is_dir() {
+                    open.push(path);
+                }
+            }
+        }
+        found.sort();
+        Ok(found)
+    }
+}
+
+/// The topics of `dir/topics.toml`, name and configuration as `PUT /topics/{topic}` takes it; none without that file. A `schema`
+/// that is text names a JSON file beside it.
+pub(crate) fn topics(dir: &Path) -> Result<Vec<(String, Value)>, Failure> {
+    let file = dir.join("topics.toml");
+    if !file.is_file() {
+        return Ok(Vec::new());
+    }
+    let Some(Value::Object(topics)) = read_toml(&file)?.remove("topics") else {
+        return Err(Failure::Usage(format!("{}: no [topics.<name>] in it", file.display())));
+    };
+    let with_schema = |(name, mut config): (String, Value)| {
+        if let Some(schema) = config.get("schema").and_then(Value::as_str).map(|path| dir.join(path)) {
+            let text = std::fs::read_to_string(&schema).map_err(at(&schema))?;
+            config["schema"] =
+                serde_json::from_str(&text).map_err(|e| Failure::Usage(format!("{}: {e}", schema.display())))?;
+        }
+        Ok((name, config))
+    };
+    topics.into_iter().map(with_schema).collect()
+}
+
+/// A TOML file as JSON; its dates become text.
+fn read_toml(file: &Path) -> Result<Map<String, Value>, Failure> {
+    let text = std::fs::read_to_string(file).map_err(at(file))?;
+    let table: toml::Table = toml::from_str(&text).map_err(|e| Failure::Usage(format!("{}: {e}", file.display())))?;
+    Ok(table.into_iter().map(|(name, value)| (name, json_of(value))).collect())
+}
+
+/// A TOML value as JSON.
+fn json_of(value: toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => text.into(),
+        toml::Value::Integer(n) => n.into(),
+        toml::Value::Float(n) => n.into(),
+        toml::Value::Boolean(b) => b.into(),
+        toml::Value::Datetime(time) => time.to_string().into(),
+        toml::Value::Array(items) => items.into_iter().map(json_of).collect(),
+        toml::Value::Table(fields) => Value::Object(fields.into_iter().map(|(k, v)| (k, json_of(v))).collect()),
+    }
+}

@@ -1,0 +1,104 @@
+//! The command line. One file per noun; all of it but `serve` and `quickstart` talks to a running server through its REST API.
+//!
+//! It keeps nothing: whatever a verb was doing when the process dies, the server goes on with it or never began it.
+
+mod args;
+pub(crate) mod client;
+mod commands;
+mod deploy;
+pub(crate) mod failure;
+mod folder;
+mod history;
+mod jobs;
+pub(crate) mod out;
+mod serve;
+mod tables;
+mod topics;
+pub(crate) mod watch;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use args::{Cli, Global, Verb};
+use client::Client;
+use failure::Failure;
+use out::Out;
+
+/// What a verb works with.
+pub(crate) struct Session {
+    /// The server.
+    pub(crate) client: Client,
+    /// Where output goes.
+    pub(crate) out: Out,
+}
+
+/// The whole program: reads the arguments, runs the verb, answers the exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let out = Out::new(cli.global.json);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => return fail(&out, &Failure::Failed(format!("the async runtime does not start: {e}"))),
+    };
+    let ended = runtime.block_on(run(cli.global, cli.verb, out));
+    // What still runs (a follower's connection, a reader's thread) must not hold the prompt.
+    runtime.shutdown_background();
+    match ended {
+        Ok(code) => code,
+        Err(failure) => fail(&out, &failure),
+    }
+}
+
+/// Prints why, answers the code.
+fn fail(out: &Out, failure: &Failure) -> ExitCode {
+    out.failure(failure);
+    failure.exit_code()
+}
+
+/// Runs one verb.
+async fn run(global: Global, verb: Verb, out: Out) -> Result<ExitCode, Failure> {
+    let session = Session { client: Client::new(&global.url, global.token), out };
+    let s = &session;
+    match verb {
+        Verb::Serve { config, insecure } => serve::serve(config.as_deref(), insecure).await,
+        Verb::Quickstart { keep } => crate::quickstart::run(out, keep).await,
+        Verb::Topic(verb) => topics::topic(s, verb).await,
+        Verb::Mirror(verb) => topics::mirror(s, verb).await,
+        Verb::Plan { dir, exit_code, output } => return deploy::plan(s, &dir, exit_code, output.as_deref()).await,
+        Verb::Deploy { dir, plan, rebuild, watch, note } => {
+            deploy::deploy(s, &dir, deploy::How { plan, rebuild, watch, note: note.note }).await
+        }
+        Verb::Apply { dir } => deploy::apply(s, &dir).await,
+        Verb::Jobs => jobs::jobs(s).await,
+        Verb::Versions { job } => jobs::versions(s, &job).await,
+        Verb::Watch { target } => watch::watch(s, target).await,
+        Verb::Wait { version, phase, timeout } => watch::wait(s, &version, &phase, timeout).await,
+        Verb::Verify { version, note } => commands::verify(s, &version, note.note).await,
+        Verb::Promote { version, when_ready, force, watch, note } => {
+            commands::promote(s, &version, commands::Promotion { when_ready, force, watch, note: note.note }).await
+        }
+        Verb::Rollback { job, to, note } => commands::rollback(s, &job, to, note.note).await,
+        Verb::Replay(it) => commands::act(s, it, "replay").await,
+        Verb::Pause(it) => commands::act(s, it, "pause").await,
+        Verb::Resume(it) => commands::act(s, it, "resume").await,
+        Verb::Abort(it) => commands::act(s, it, "abort").await,
+        Verb::Retire(it) => commands::act(s, it, "retire").await,
+        Verb::Freeze { job, until, note } => commands::freeze(s, &job, &until, note.note).await,
+        Verb::Rows { table, filters, limit } => tables::rows(s, &table, &filters, limit).await,
+        Verb::Sql { query, format } => tables::sql(s, &query, format.as_deref()).await,
+        Verb::DeadLetters { version, limit } => tables::dead_letters(s, &version, limit).await,
+        Verb::History { job, limit } => history::history(s, &job, limit).await,
+        Verb::Audit { verb } => history::audit(s, verb.is_some()).await,
+        Verb::Catalog(_) => not_built("catalog"),
+        Verb::Doctor => not_built("doctor"),
+        Verb::New { .. } => not_built("new"),
+        Verb::Test { .. } => not_built("test"),
+    }
+    .map(|()| ExitCode::SUCCESS)
+}
+
+/// A verb of the contract that this build does not have.
+fn not_built(verb: &str) -> Result<(), Failure> {
+    Err(Failure::from(crate::Problem::not_built(&format!("`rekap {verb}`"))))
+}

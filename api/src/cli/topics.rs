@@ -1,0 +1,198 @@
+//! `rekap topic …` and `rekap mirror …`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::{Body, Method};
+use serde_json::{Value, json};
+use tokio::io::{AsyncBufReadExt, BufReader};
+
+use super::Session;
+use super::args::{MirrorVerb, TopicVerb};
+use super::client::object;
+use super::failure::{Failure, at};
+use super::out::{Out, Style, cell, count};
+
+/// How many bytes of events go in one request: large enough to amortise an fsync, far below the server's bound.
+const CHUNK_BYTES: usize = 4 << 20;
+/// How many records are asked for at once.
+const PAGE: u64 = 1000;
+/// How often a follower looks again.
+const FOLLOW_EVERY: Duration = Duration::from_millis(200);
+
+/// `rekap topic …`
+pub(super) async fn topic(s: &Session, verb: TopicVerb) -> Result<(), Failure> {
+    match verb {
+        TopicVerb::Create { topic, partitions, key, schema, retention } => {
+            let schema = schema.as_deref().map(read_json).transpose()?;
+            let body = object([
+                ("partitions", json!(partitions)),
+                ("key", if key.is_empty() { Value::Null } else { json!(key) }),
+                ("schema", schema.unwrap_or(Value::Null)),
+                ("retention_ms", retention.map_or(Value::Null, |kept| json!(kept.as_millis() as u64))),
+            ]);
+            let made = s.client.put(&format!("/v1/topics/{topic}"), &body).await?;
+            s.out.answer(&made, |out, _| out.line(format!("topic {}", out.paint(Style::Name, &topic))))
+        }
+        TopicVerb::List => list(s).await,
+        TopicVerb::Show { topic } => {
+            let shown = s.client.get(&format!("/v1/topics/{topic}")).await?;
+            s.out.answer(&shown, show)
+        }
+        TopicVerb::Append { topic, file } => append(s, &topic, &file).await,
+        TopicVerb::Read { topic, partition, from, number, follow } => {
+            read(s, &topic, partition, &from, number, follow).await
+        }
+        TopicVerb::Delete { topic } => {
+            let gone = s.client.delete(&format!("/v1/topics/{topic}")).await?;
+            s.out.answer(&gone, |out, _| out.line(format!("topic {topic} is deleted")))
+        }
+    }
+}
+
+/// `rekap mirror …`
+pub(super) async fn mirror(s: &Session, verb: MirrorVerb) -> Result<(), Failure> {
+    match verb {
+        MirrorVerb::Status => list(s).await,
+        MirrorVerb::Flush { topic } => {
+            let done = s.client.post(&format!("/v1/topics/{topic}/mirror"), &json!({})).await?;
+            s.out.answer(&done, |out, _| out.line(format!("{topic} is mirrored up to its end")))
+        }
+    }
+}
+
+/// A JSON file.
+fn read_json(path: &Path) -> Result<Value, Failure> {
+    let text = std::fs::read_to_string(path).map_err(at(path))?;
+    serde_json::from_str(&text).map_err(|e| Failure::Usage(format!("{}: {e}", path.display())))
+}
+
+/// The sum of a number over a topic's partitions.
+fn sum(topic: &Value, of: impl Fn(&Value) -> u64) -> u64 {
+    topic["partitions"].as_array().into_iter().flatten().map(of).sum()
+}
+
+/// `end - start` of a partition, by the names of both.
+fn span(partition: &Value, start: &str, end: &str) -> u64 {
+    partition[end].as_u64().unwrap_or(0).saturating_sub(partition[start].as_u64().unwrap_or(0))
+}
+
+/// All topics, with what lies in which tier.
+async fn list(s: &Session) -> Result<(), Failure> {
+    let answer = s.client.get("/v1/topics?limit=10000").await?;
+    s.out.answer(&answer, |out, answer| {
+        let row = |topic: &Value| {
+            let gaps = sum(topic, |p| p["gaps"].as_array().map_or(0, |gaps| gaps.len() as u64));
+            vec![
+                cell(&topic["topic"]),
+                topic["partitions"].as_array().map_or(0, Vec::len).to_string(),
+                count(sum(topic, |p| span(p, "earliest", "end"))),
+                count(sum(topic, |p| span(p, "mirrored_from", "mirrored_to"))),
+                gaps.to_string(),
+            ]
+        };
+        let rows: Vec<_> = answer["topics"].as_array().into_iter().flatten().map(row).collect();
+        out.table(&["TOPIC", "PARTITIONS", "HOT", "COLD", "GAPS"], &rows)
+    })
+}
+
+/// One topic, partition by partition.
+fn show(out: &Out, topic: &Value) -> Result<(), Failure> {
+    out.line(format!("{}  {}", out.paint(Style::Name, cell(&topic["topic"])), cell(&topic["incarnation"])))?;
+    out.line(format!("key   {}", cell(&topic["key"])))?;
+    out.line(format!("cold  {}", cell(&topic["cold"]["url"])))?;
+    let names = ["partition", "earliest", "end", "mirrored_from", "mirrored_to", "gaps"];
+    let row = |p: &Value| names.iter().map(|name| cell(&p[*name])).collect::<Vec<_>>();
+    let rows: Vec<_> = topic["partitions"].as_array().into_iter().flatten().map(row).collect();
+    out.table(&["PARTITION", "EARLIEST", "END", "MIRRORED FROM", "TO", "GAPS"], &rows)
+}
+
+/// Appends the lines of a file, a few MB at a time.
+async fn append(s: &Session, topic: &str, file: &Path) -> Result<(), Failure> {
+    let source = if file == Path::new("-") { Path::new("/dev/stdin") } else { file };
+    let source = tokio::fs::File::open(source).await.map_err(at(file))?;
+    let mut lines = BufReader::with_capacity(CHUNK_BYTES, source);
+    let (mut chunk, mut appended, mut answers) = (Vec::new(), 0, Vec::new());
+    loop {
+        let more = lines.read_until(b'\n', &mut chunk).await.map_err(at(file))? > 0;
+        if chunk.len() >= CHUNK_BYTES || (!more && !chunk.is_empty()) {
+            let answer = append_lines(s, topic, std::mem::take(&mut chunk)).await?;
+            appended += answer["appended"].as_u64().unwrap_or(0);
+            answers.push(answer);
+        }
+        if !more {
+            break;
+        }
+    }
+    let all = json!({"appended": appended, "requests": answers});
+    s.out.answer(&all, |out, _| out.line(format!("{} events appended to {topic}", count(appended))))
+}
+
+/// One request of newline-delimited events.
+async fn append_lines(s: &Session, topic: &str, lines: Vec<u8>) -> Result<Value, Failure> {
+    let request = s
+        .client
+        .request(Method::POST, &format!("/v1/topics/{topic}/records"))
+        .header("Content-Type", "application/x-ndjson")
+        .header("Idempotency-Key", uuid::Uuid::new_v4().to_string());
+    s.client.json(request.body(Body::from(lines))).await
+}
+
+/// Prints records, partition after partition; a follower goes round them for ever.
+async fn read(
+    s: &Session,
+    topic: &str,
+    partition: Option<u32>,
+    from: &str,
+    number: Option<u64>,
+    follow: bool,
+) -> Result<(), Failure> {
+    let shown = s.client.get(&format!("/v1/topics/{topic}")).await?;
+    let all = shown["partitions"].as_array().into_iter().flatten();
+    let mut next: Vec<(u64, String, u64)> = all
+        .filter_map(|p| p["partition"].as_u64())
+        .filter(|p| partition.is_none_or(|only| u64::from(only) == *p))
+        .map(|p| (p, from.to_owned(), number.unwrap_or(u64::MAX)))
+        .collect();
+    loop {
+        for (partition, from, left) in &mut next {
+            drain(s, topic, *partition, from, left).await?;
+        }
+        if !follow || next.iter().all(|(_, _, left)| *left == 0) {
+            return Ok(());
+        }
+        tokio::time::sleep(FOLLOW_EVERY).await;
+    }
+}
+
+/// Prints what one partition holds from `from` on, and moves `from` past it.
+async fn drain(s: &Session, topic: &str, partition: u64, from: &mut String, left: &mut u64) -> Result<(), Failure> {
+    while *left > 0 {
+        let limit = PAGE.min(*left);
+        let path = format!("/v1/topics/{topic}/records?partition={partition}&from={from}&limit={limit}");
+        let page = s.client.get(&path).await?;
+        let records = page["records"].as_array().map_or(&[][..], Vec::as_slice);
+        records.iter().try_for_each(|record| print_record(&s.out, record))?;
+        *left -= (records.len() as u64).min(*left);
+        *from = cell(&page["next_offset"]);
+        if records.is_empty() {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// One record: its place, key and value.
+fn print_record(out: &Out, record: &Value) -> Result<(), Failure> {
+    if out.is_json() {
+        return out.line(record);
+    }
+    let place = format!("{}/{}", cell(&record["partition"]), cell(&record["offset"]));
+    let tier = cell(&record["tier"]);
+    out.line(format!(
+        "{} {}  {}",
+        out.paint(Style::Dim, format!("{place} {tier}")),
+        cell(&record["key"]),
+        cell(&record["value"])
+    ))
+}

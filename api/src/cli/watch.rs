@@ -1,0 +1,143 @@
+//! `rekap watch` and `rekap wait`: a version's way to readiness, as a bar where a person looks, as lines elsewhere.
+
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::Value;
+use tokio::time::{Instant, sleep};
+
+use super::Session;
+use super::args::{Target, VersionRef};
+use super::failure::Failure;
+use super::jobs::phase as painted;
+use super::out::{Out, cell, count};
+
+/// How often the server is asked.
+const EVERY: Duration = Duration::from_millis(100);
+/// The phases of a version that goes well, in their order: having come further counts as having been there.
+const WAY: [&str; 6] = ["Registered", "Replaying", "CatchingUp", "Verifying", "Ready", "Serving"];
+/// The phases that a version never leaves by itself.
+const ENDS: [&str; 3] = ["Failed", "Aborted", "Retired"];
+
+/// `rekap watch`: until the version serves, is ready or has ended; a job's newest version.
+pub(super) async fn watch(s: &Session, target: Target) -> Result<(), Failure> {
+    let version = match target {
+        Target::Version(version) => version,
+        Target::Job(job) => newest(s, job).await?,
+    };
+    until(s, &version, "Ready", None).await.map(drop)
+}
+
+/// `rekap wait`.
+pub(super) async fn wait(s: &Session, version: &VersionRef, phase: &str, timeout: Duration) -> Result<(), Failure> {
+    let known = |name: &&str| name.eq_ignore_ascii_case(phase);
+    let others = ["Standby", "Paused"];
+    let all = WAY.iter().chain(&ENDS).chain(&others);
+    let Some(phase) = all.clone().copied().find(|name| known(&name)) else {
+        let all = all.copied().collect::<Vec<_>>().join(", ");
+        return Err(Failure::Usage(format!("`{phase}` is no phase; phases are {all}")));
+    };
+    let view = until(s, version, phase, Some(timeout)).await?;
+    if s.out.is_json() { s.out.line(view) } else { Ok(()) }
+}
+
+/// The newest version of a job.
+async fn newest(s: &Session, job: String) -> Result<VersionRef, Failure> {
+    let view = s.client.get(&format!("/v1/jobs/{job}")).await?;
+    let versions = view["versions"].as_array().into_iter().flatten().filter_map(Value::as_u64);
+    let version = versions.max().ok_or_else(|| Failure::Failed(format!("job {job} has no version")))?;
+    Ok(VersionRef { job, version: version as u32 })
+}
+
+/// Watches a version until it has come to `phase`; answers it as it is then.
+pub(crate) async fn until(
+    s: &Session,
+    version: &VersionRef,
+    phase: &str,
+    timeout: Option<Duration>,
+) -> Result<Value, Failure> {
+    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    let path = format!("/v1/jobs/{}/versions/{}", version.job, version.version);
+    let mut shown = Shown::new(s.out);
+    loop {
+        let view = s.client.get(&path).await?;
+        let now = cell(&view["phase"]);
+        shown.show(version, &now, &view)?;
+        if has_come_to(&now, phase) {
+            shown.done();
+            return Ok(view);
+        }
+        if ENDS.contains(&now.as_str()) {
+            shown.done();
+            return Err(Failure::Failed(format!(
+                "{}@{} is {now}: {}",
+                version.job,
+                version.version,
+                cell(&view["reason"])
+            )));
+        }
+        if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            shown.done();
+            return Err(Failure::TimedOut(format!("{}@{} is still {now}, not {phase}", version.job, version.version)));
+        }
+        sleep(EVERY).await;
+    }
+}
+
+/// True when a version in phase `now` has been, or is, in `wanted`.
+fn has_come_to(now: &str, wanted: &str) -> bool {
+    let rank = |phase: &str| WAY.iter().position(|step| *step == phase);
+    now == wanted || matches!((rank(now), rank(wanted)), (Some(now), Some(wanted)) if now >= wanted)
+}
+
+/// What the person sees while waiting.
+struct Shown {
+    out: Out,
+    bar: ProgressBar,
+    phase: String,
+}
+
+impl Shown {
+    fn new(out: Out) -> Self {
+        let bar = ProgressBar::with_draw_target(
+            Some(0),
+            if out.is_live() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
+        );
+        let style = ProgressStyle::with_template("  {msg:24} {bar:32.cyan/dim} {percent:>3} %  {prefix}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        bar.set_style(style.progress_chars("━╸─"));
+        Shown { out, bar, phase: String::new() }
+    }
+
+    /// The bar moves with every look; a line is printed when the phase changes.
+    fn show(&mut self, version: &VersionRef, phase: &str, view: &Value) -> Result<(), Failure> {
+        let progress = &view["progress"];
+        let (done, total) = (progress["records_done"].as_u64(), progress["records_total"].as_u64());
+        self.bar.set_length(total.unwrap_or(0));
+        self.bar.set_position(done.unwrap_or(0));
+        self.bar.set_message(format!("{}@{} {phase}", version.job, version.version));
+        let rate = progress["rate_per_s"].as_f64().map_or(String::new(), |rate| format!("{}/s", count(rate as u64)));
+        self.bar.set_prefix(format!("{} of {} records  {rate}", count(done.unwrap_or(0)), count(total.unwrap_or(0))));
+        if phase != self.phase && !self.out.is_json() {
+            let line = format!("{}@{} is {}", version.job, version.version, painted(&self.out, phase));
+            self.bar.suspend(|| self.out.line(line))?;
+            self.phase = phase.to_owned();
+        }
+        Ok(())
+    }
+
+    fn done(&self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_that_serves_has_been_ready() {
+        assert!(has_come_to("Serving", "Ready") && has_come_to("Ready", "Ready") && has_come_to("Standby", "Standby"));
+        assert!(!has_come_to("Verifying", "Ready") && !has_come_to("Failed", "Ready"));
+    }
+}

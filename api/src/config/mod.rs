@@ -1,0 +1,148 @@
+//! What a server is told: `rekap.toml`, all of it optional, and `REKAP__…` variables over it.
+//!
+//! Unknown fields are refused with their place. Relative paths start at the file. Nothing here touches the data folder, so a
+//! wrong configuration changes nothing.
+
+mod load;
+mod units;
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use serde::Deserialize;
+
+pub use load::ConfigError;
+pub(crate) use units::parse_duration;
+
+/// The port that a server listens on where nothing else is said.
+pub const DEFAULT_LISTEN: &str = "127.0.0.1:7480";
+
+/// All that a server is told.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// The folder that holds everything durable.
+    pub data: PathBuf,
+    /// Where and how to listen.
+    pub server: Server,
+    /// The hot tier.
+    pub log: Log,
+    /// The cold tier.
+    pub cold: Cold,
+    /// What goes from the hot tier to the cold one, and when.
+    pub mirror: Mirror,
+}
+
+/// `[server]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// The address to listen on; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Listen beyond loopback without TLS and tokens. Only said on the command line, never in a file.
+    #[serde(skip)]
+    pub insecure: bool,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Which hot tier.
+    pub kind: LogKind,
+    /// The embedded log deletes nothing of a mirrored topic that is not in the cold tier yet.
+    pub retention_waits_for_mirror: bool,
+    /// Kafka's bootstrap servers.
+    pub bootstrap: Option<String>,
+    /// Further properties of the Kafka client.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// The kinds of hot tier.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogKind {
+    /// In this process, under the data folder.
+    Embedded,
+    /// An Apache Kafka cluster.
+    Kafka,
+}
+
+/// `[cold]`.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Cold {
+    /// Where the Delta tables lie; `None` is `<data>/cold`.
+    pub url: Option<String>,
+    /// An S3 endpoint other than AWS's.
+    pub endpoint: Option<String>,
+    /// The S3 region.
+    pub region: Option<String>,
+}
+
+/// `[mirror]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Mirror {
+    /// Which topics are mirrored: names, `*` in a name matches any text.
+    pub topics: Vec<String>,
+    /// A record is in the cold tier this long after its append, as a rule.
+    #[serde(deserialize_with = "units::duration")]
+    pub max_age: Duration,
+    /// A cold file is cut at about this size.
+    #[serde(deserialize_with = "units::bytes")]
+    pub max_bytes: u64,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            data: "./rekap-data".into(),
+            server: Server::default(),
+            log: Log::default(),
+            cold: Cold::default(),
+            mirror: Mirror::default(),
+        }
+    }
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Server { listen: DEFAULT_LISTEN.parse().expect("a socket address"), insecure: false }
+    }
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Log { kind: LogKind::Embedded, retention_waits_for_mirror: true, bootstrap: None, properties: BTreeMap::new() }
+    }
+}
+
+impl Default for Mirror {
+    fn default() -> Self {
+        Mirror { topics: vec!["*".into()], max_age: Duration::from_secs(60), max_bytes: 128_000_000 }
+    }
+}
+
+impl Config {
+    /// Refuses what this build cannot do, and what would put an open server on a network by accident.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        if !self.server.listen.ip().is_loopback() && !self.server.insecure {
+            return Err(ConfigError::OpenServer(self.server.listen));
+        }
+        if self.log.kind == LogKind::Kafka {
+            return Err(ConfigError::NotBuilt("log.kind = \"kafka\""));
+        }
+        if self.cold.url.as_ref().is_some_and(|url| !url.starts_with("file:")) {
+            return Err(ConfigError::NotBuilt("a cold.url that is not file:…"));
+        }
+        Ok(())
+    }
+
+    /// The cold tier's URL.
+    pub fn cold_url(&self) -> String {
+        self.cold.url.clone().unwrap_or_else(|| format!("file:{}", self.data.join("cold").display()))
+    }
+}

@@ -1,0 +1,212 @@
+//! What handlers take from a request. Every refusal is a [`Problem`]; a body is read to its end before it is refused for its size,
+//! so that the client gets to see the answer.
+
+use axum::body::Body;
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode, header};
+use bytes::{Bytes, BytesMut};
+use futures::StreamExt;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::Problem;
+
+/// The largest body of a command. A job's spec and query are far smaller; more is a mistake.
+const MAX_COMMAND_BYTES: usize = 2 << 20;
+/// How much of a body that is too large is still read, so that the client sees the answer instead of a broken pipe.
+const MAX_DRAINED_BYTES: usize = 256 << 20;
+/// The longest `Idempotency-Key`: enough for any identifier, small enough to be kept for a day.
+const MAX_KEY_BYTES: usize = 255;
+/// The number of items of a list when the request does not say.
+const DEFAULT_LIMIT: usize = 100;
+/// The greatest number of items of a list.
+const MAX_LIMIT: usize = 10_000;
+
+/// The whole body, of at most `limit` bytes.
+pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem> {
+    let (mut kept, mut seen) = (BytesMut::new(), 0_usize);
+    let mut chunks = body.into_data_stream();
+    while let Some(chunk) = chunks.next().await {
+        let chunk = chunk.map_err(|e| bad_body(format!("the body broke off: {e}")))?;
+        seen += chunk.len();
+        match seen {
+            fits if fits <= limit => kept.extend_from_slice(&chunk),
+            drained if drained <= MAX_DRAINED_BYTES => kept.clear(),
+            _ => break,
+        }
+    }
+    if seen > limit { Err(too_large(limit)) } else { Ok(kept.freeze()) }
+}
+
+/// 413.
+fn too_large(limit: usize) -> Problem {
+    Problem::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "BODY_TOO_LARGE",
+        format!("the body is larger than {limit} bytes"),
+        "send less at once",
+    )
+    .with("limit_bytes", limit)
+}
+
+/// 400: the bytes are not what they claim to be.
+pub(super) fn bad_body(detail: String) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "BAD_BODY", detail, "GET /openapi.json says what the route takes")
+}
+
+/// 415 unless the request's media type is one of `accepted`; answers which.
+pub(super) fn media_type(headers: &HeaderMap, accepted: &[&'static str]) -> Result<&'static str, Problem> {
+    let said = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = said.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+    accepted.iter().find(|media| **media == essence).copied().ok_or_else(|| {
+        Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UNSUPPORTED_MEDIA_TYPE",
+            format!("the body's Content-Type is `{said}`"),
+            format!("send {}", accepted.join(" or ")),
+        )
+    })
+}
+
+/// The query parameters, all of them known to `T`.
+pub(super) struct Query<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        axum::extract::Query::try_from_uri(&parts.uri).map(|axum::extract::Query(query)| Query(query)).map_err(|e| {
+            let why = std::error::Error::source(&e).map_or_else(|| e.to_string(), ToString::to_string);
+            Problem::new(
+                StatusCode::BAD_REQUEST,
+                "BAD_QUERY",
+                format!("the query string `{}`: {why}", parts.uri.query().unwrap_or("")),
+                "GET /openapi.json lists the parameters of the route",
+            )
+        })
+    }
+}
+
+/// The size of a page: the default where nothing is asked.
+pub(super) fn page_size(limit: Option<usize>) -> Result<usize, Problem> {
+    match limit {
+        None => Ok(DEFAULT_LIMIT),
+        Some(limit @ 1..=MAX_LIMIT) => Ok(limit),
+        Some(limit) => Err(Problem::unprocessable(
+            "INVALID_LIMIT",
+            format!("limit={limit} is not in 1..={MAX_LIMIT}"),
+            "ask for fewer and go on with `next_cursor`",
+        )),
+    }
+}
+
+/// A request that is to be done once, however often it is sent.
+#[derive(Debug, Clone)]
+pub(super) struct Once {
+    /// The client's `Idempotency-Key`.
+    pub(super) key: String,
+    /// What the request was: method, path, query and body.
+    pub(super) digest: [u8; 32],
+}
+
+impl Once {
+    /// From the request's `Idempotency-Key`, if it has one.
+    pub(super) fn of(parts: &Parts, body: &[u8]) -> Result<Option<Once>, Problem> {
+        let Some(key) = parts.headers.get("idempotency-key") else { return Ok(None) };
+        let key = key.to_str().ok().filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len())).ok_or_else(|| {
+            Problem::unprocessable(
+                "INVALID_IDEMPOTENCY_KEY",
+                "the Idempotency-Key is empty, too long, or not plain ASCII",
+                format!("send 1 to {MAX_KEY_BYTES} visible ASCII characters, such as a UUID"),
+            )
+        })?;
+        let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
+        let mut hash = Sha256::new();
+        for part in [parts.method.as_str().as_bytes(), target.as_bytes(), body] {
+            hash.update((part.len() as u64).to_le_bytes());
+            hash.update(part);
+        }
+        Ok(Some(Once { key: key.to_owned(), digest: hash.finalize().into() }))
+    }
+}
+
+/// A JSON body, read as `T`. No body at all is the empty object, so a command without arguments needs none.
+pub(super) struct Json<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        Command::from_request(request, state).await.map(|command| Json(command.body))
+    }
+}
+
+/// A command: its arguments, and who wants it how.
+pub(super) struct Command<T> {
+    /// The arguments.
+    pub(super) body: T,
+    /// Why, in the words of whoever wants it.
+    pub(super) note: Option<String>,
+    /// Its `Idempotency-Key`.
+    pub(super) once: Option<Once>,
+    /// The generation of `If-Match`.
+    pub(super) if_match: Option<u64>,
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Command<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let (parts, body) = request.into_parts();
+        let bytes = read_body(body, MAX_COMMAND_BYTES).await?;
+        let mut fields = fields(&parts.headers, &bytes)?;
+        let note = match fields.remove("note") {
+            None | Some(Value::Null) => None,
+            Some(Value::String(note)) => Some(note),
+            Some(other) => return Err(unfit(format!("`note` is {other}, not text"))),
+        };
+        let body = T::deserialize(Value::Object(fields)).map_err(|e| unfit(e.to_string()))?;
+        Ok(Command { body, note, once: Once::of(&parts, &bytes)?, if_match: if_match(&parts.headers)? })
+    }
+}
+
+/// The fields of a JSON object; none for an empty body.
+fn fields(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, Problem> {
+    if body.is_empty() {
+        return Ok(Map::new());
+    }
+    media_type(headers, &["application/json"])?;
+    match serde_json::from_slice(body) {
+        Ok(Value::Object(fields)) => Ok(fields),
+        Ok(_) => Err(unfit("the body is no JSON object".to_owned())),
+        Err(e) => Err(Problem::new(
+            StatusCode::BAD_REQUEST,
+            "BAD_JSON",
+            format!("the body is not JSON: {e}"),
+            "send one JSON object",
+        )),
+    }
+}
+
+/// 422: JSON of another shape than the route takes.
+fn unfit(detail: String) -> Problem {
+    Problem::unprocessable("INVALID_BODY", detail, "GET /openapi.json says what the route takes")
+}
+
+/// The generation in `If-Match`: a job's ETag as it was sent.
+fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
+    let Some(said) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let text = said.to_str().unwrap_or("").trim();
+    match text.trim_matches('"').parse() {
+        Ok(generation) => Ok(Some(generation)),
+        Err(_) if text == "*" => Ok(None),
+        Err(_) => Err(Problem::new(
+            StatusCode::PRECONDITION_FAILED,
+            "GENERATION_MISMATCH",
+            format!("If-Match is `{text}`, which is no ETag of a job"),
+            "send the ETag that GET /v1/jobs/{job} answered",
+        )),
+    }
+}

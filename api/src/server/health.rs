@@ -1,0 +1,24 @@
+//! Is the server there, and is it any good: `/healthz` and `/readyz`.
+
+use axum::Json;
+use axum::extract::State;
+use serde_json::{Value, json};
+
+use super::App;
+use crate::Problem;
+
+/// The process is up.
+#[utoipa::path(get, path = "/healthz", tag = "server", responses((status = 200, description = "the process is up")))]
+pub(super) async fn healthz() -> Json<Value> {
+    Json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
+}
+
+/// Reads and deploys work.
+#[utoipa::path(get, path = "/readyz", tag = "server", responses(
+    (status = 200, description = "reads and deploys work"),
+    (status = 503, description = "they do not (yet); the detail says why", body = Problem),
+))]
+pub(super) async fn readyz(State(app): State<App>) -> Result<Json<Value>, Problem> {
+    app.ready().await?;
+    Ok(Json(json!({"status": "ready"})))
+}

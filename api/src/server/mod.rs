@@ -1,0 +1,103 @@
+//! The server: opens the rooms, listens, and stops without cutting off who is being answered.
+//!
+//! It holds no state of its own. When the process dies, what was acknowledged is in the rooms; the next start opens them again and
+//! goes on with whatever was under way.
+
+mod app;
+mod extract;
+mod health;
+mod not_built;
+mod router;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Config, ConfigError};
+
+pub(crate) use app::App;
+
+/// How long a stop waits for requests under way. Longer than any bounded wait of the product (a promotion's hold is 2 s).
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Why a server did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration cannot be served.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The address cannot be listened on.
+    #[error("cannot listen on {addr}: {source}; stop what uses that port, or set server.listen")]
+    Listen {
+        /// The address.
+        addr: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A room did not open.
+    #[error("{what} does not open: {reason}")]
+    Open {
+        /// Which room.
+        what: &'static str,
+        /// Why, and what to do.
+        reason: String,
+    },
+}
+
+/// The whole product, in this process.
+pub struct Rekap;
+
+/// A server that runs until it is told to stop.
+pub struct Running {
+    /// Where it listens (the real port, also when the configuration said 0).
+    pub addr: SocketAddr,
+    stop: CancellationToken,
+    served: JoinHandle<()>,
+}
+
+impl Rekap {
+    /// Opens all rooms and listens. On return requests are answered.
+    pub async fn start(config: Config) -> Result<Running, StartError> {
+        config.check()?;
+        let addr = config.server.listen;
+        let refused = |source| StartError::Listen { addr, source };
+        let listener = TcpListener::bind(addr).await.map_err(refused)?;
+        let addr = listener.local_addr().map_err(refused)?;
+        let app = App::open(&config).await?;
+        let stop = CancellationToken::new();
+        let served = tokio::spawn(serve(listener, app, stop.clone()));
+        Ok(Running { addr, stop, served })
+    }
+}
+
+impl Running {
+    /// The server's URL.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Stops: no new requests, those under way get a few seconds to end, then every room is closed.
+    pub async fn shutdown(self) {
+        self.stop.cancel();
+        if let Err(failed) = self.served.await {
+            tracing::error!("the server did not stop cleanly: {failed}");
+        }
+    }
+}
+
+/// Answers requests until `stop`, then until those under way have ended or the grace is over.
+async fn serve(listener: TcpListener, app: App, stop: CancellationToken) {
+    let router = router::router(app);
+    let serving = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let overdue = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        ended = async { serving.await } => if let Err(e) = ended { tracing::error!("listening ended: {e}") },
+        () = overdue => tracing::warn!("requests were still under way after {GRACE:?}; they are cut off"),
+    }
+}
