@@ -1,1 +1,37 @@
-//! Whole-system tests live in `tests/it`.
+//! What the whole-system tests stand on: a server run as a child process, its REST API as functions, real input, and DuckDB as judge.
+//!
+//! The tests themselves are in `tests/it`. They know Rekap only as its users do: the `rekap` binary, HTTP, and the files of the cold
+//! tier. A test that fails keeps the server's data folder and says where it is.
+
+#![allow(clippy::print_stderr, reason = "a test run speaks to the person who reads it")]
+
+mod binary;
+mod candles;
+mod client;
+mod duck;
+mod events;
+mod github;
+mod input;
+mod job;
+mod ledger;
+mod rows;
+mod seed;
+mod topic;
+mod trades;
+mod wait;
+mod world;
+
+pub use binary::{Called, Cli, rekap, repository, target_folder};
+pub use candles::Candles;
+pub use client::{Answer, Client, NDJSON, Request, Unreachable};
+pub use duck::Duck;
+pub use events::{Events, object_schema};
+pub use github::GitHubHour;
+pub use job::Job;
+pub use ledger::{Ledger, Writer};
+pub use rows::{Row, Scan, assert_same_rows, rows_of};
+pub use seed::seeded;
+pub use topic::{Record, int, list, partitions};
+pub use trades::Trades;
+pub use wait::{DEADLINE, until, until_within};
+pub use world::{World, WorldConfig};

@@ -1,0 +1,100 @@
+//! DuckDB and the `deltalake` package as judges: they compute what Rekap's tables must equal, and open what its mirror wrote.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::OnceLock;
+
+use serde_json::{Map, Value, json};
+use tempfile::TempDir;
+
+use crate::binary::{repository, target_folder};
+use crate::{Events, Row};
+
+/// A question to DuckDB: sources by name, then queries over them.
+#[derive(Debug)]
+pub struct Duck {
+    folder: TempDir,
+    sources: Map<String, Value>,
+}
+
+impl Default for Duck {
+    fn default() -> Self {
+        Duck { folder: tempfile::tempdir().expect("a temporary folder"), sources: Map::new() }
+    }
+}
+
+impl Duck {
+    /// No source yet.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// These events under this name, parsed from their JSON by DuckDB itself.
+    pub fn events(self, name: &str, events: &Events) -> Self {
+        let path = self.folder.path().join(format!("{name}.ndjson"));
+        fs::write(&path, events.ndjson()).expect("a file in the temporary folder");
+        let columns: Map<String, Value> =
+            events.columns.iter().map(|(column, kind)| (column.to_string(), json!(kind))).collect();
+        self.source("json", name, json!({"path": path, "columns": columns}))
+    }
+
+    /// The Delta table at `url`, opened by the `deltalake` package.
+    pub fn delta(self, name: &str, url: &str) -> Self {
+        self.source("delta", name, json!(url))
+    }
+
+    /// The Parquet files of the Delta table at `url`, opened by DuckDB.
+    pub fn parquet(self, name: &str, url: &str) -> Self {
+        self.source("parquet", name, json!(url))
+    }
+
+    /// The rows of one query.
+    pub async fn rows(&self, query: &str) -> Vec<Row> {
+        self.ask(&[query]).await.remove(0)
+    }
+
+    /// The rows of each query.
+    pub async fn ask(&self, queries: &[&str]) -> Vec<Vec<Row>> {
+        let mut request = self.sources.clone();
+        request.insert("queries".to_owned(), json!(queries));
+        let request = Value::Object(request).to_string();
+        let answer = tokio::task::spawn_blocking(move || run_script(&request)).await.expect("no panic within");
+        serde_json::from_str(&answer).expect("the script prints rows")
+    }
+
+    fn source(mut self, kind: &str, name: &str, value: Value) -> Self {
+        let of_kind = self.sources.entry(kind).or_insert_with(|| json!({}));
+        of_kind[name] = value;
+        self
+    }
+}
+
+fn run_script(request: &str) -> String {
+    let mut script = Command::new(python())
+        .arg(scripts().join("duck.py"))
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python starts");
+    script.stdin.take().expect("a pipe").write_all(request.as_bytes()).expect("the script reads its request");
+    let output = script.wait_with_output().expect("the script ends");
+    assert!(output.status.success(), "duck.py failed on {request}");
+    String::from_utf8(output.stdout).expect("JSON is UTF-8")
+}
+
+fn scripts() -> PathBuf {
+    repository().join("tests/py")
+}
+
+/// A Python with the pinned packages, made at first need and kept in cargo's target folder.
+fn python() -> &'static Path {
+    static READY: OnceLock<PathBuf> = OnceLock::new();
+    READY.get_or_init(|| {
+        let venv = target_folder().join("python");
+        let status = Command::new(scripts().join("venv")).arg(&venv).status().expect("tests/py/venv runs");
+        assert!(status.success(), "tests/py/venv could not install what the tests compare with");
+        venv.join("bin/python")
+    })
+}

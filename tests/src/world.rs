@@ -1,0 +1,188 @@
+//! A server of the test's own: started as a child process on a free port, killed, started again, and gone with the test.
+
+use std::fs::{self, File};
+use std::net::TcpListener;
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::time::Instant;
+
+use crate::{Cli, Client, rekap, until, until_within};
+
+/// How long a server may take until it is ready, recovery included.
+const READY: Duration = Duration::from_secs(60);
+
+/// How many of the server's last log lines a failing test shows.
+const LOG_LINES_SHOWN: usize = 60;
+
+/// What a test's server is told in its `rekap.toml`, beside its folder and port.
+#[derive(Debug, Clone)]
+pub struct WorldConfig {
+    /// When the mirror takes the newest records at the latest. The default leaves mirroring to the test's own `POST …/mirror`.
+    pub mirror_max_age: &'static str,
+    /// How large a file of the mirror may get.
+    pub mirror_max_bytes: &'static str,
+}
+
+impl Default for WorldConfig {
+    fn default() -> Self {
+        WorldConfig { mirror_max_age: "1h", mirror_max_bytes: "128MB" }
+    }
+}
+
+/// A running server with a data folder of its own. All of the [`Client`]'s requests can be asked of it.
+#[derive(Debug)]
+pub struct World {
+    folder: Option<TempDir>,
+    client: Client,
+    server: Option<Child>,
+}
+
+impl Deref for World {
+    type Target = Client;
+
+    fn deref(&self) -> &Client {
+        &self.client
+    }
+}
+
+impl World {
+    /// A fresh server, ready.
+    pub async fn start() -> Self {
+        Self::with(WorldConfig::default()).await
+    }
+
+    /// A fresh server that is told this, ready.
+    pub async fn with(config: WorldConfig) -> Self {
+        let folder = tempfile::Builder::new().prefix("rekap-").tempdir().expect("a temporary folder");
+        let port = free_port();
+        fs::write(folder.path().join("rekap.toml"), config.to_toml(port)).expect("a file in the temporary folder");
+        let client = Client::new(&format!("http://127.0.0.1:{port}"));
+        let mut world = World { folder: Some(folder), client, server: None };
+        world.restart().await;
+        world
+    }
+
+    /// Starts the server on the data that is there, and waits until it is ready.
+    pub async fn restart(&mut self) {
+        self.launch();
+        self.until_ready().await;
+    }
+
+    /// Starts the server without waiting until it is ready.
+    pub fn launch(&mut self) {
+        assert!(self.server.is_none(), "the server runs already");
+        let log = File::options().create(true).append(true).open(self.log_file()).expect("a log file");
+        let server = Command::new(rekap())
+            .args(["serve", "--config", "rekap.toml"])
+            .current_dir(self.folder())
+            .env("RUST_BACKTRACE", "1")
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("one more handle"))
+            .stderr(log)
+            .spawn()
+            .expect("the binary starts");
+        self.server = Some(server);
+    }
+
+    /// Waits until `/readyz` answers 200; fails at once when the server ends instead.
+    pub async fn until_ready(&mut self) {
+        let client = self.client.clone();
+        let server = self.server.as_mut().expect("a server was started");
+        until_within(READY, "the server is ready", async || {
+            let ended = server.try_wait().expect("a child can be asked");
+            assert!(ended.is_none(), "the server ended at its start: {ended:?}");
+            match client.request(reqwest::Method::GET, "/readyz").try_answer().await {
+                Ok(answer) if answer.status == 200 => Ok(()),
+                Ok(answer) => Err(answer.to_string()),
+                Err(unreachable) => Err(unreachable.to_string()),
+            }
+        })
+        .await;
+    }
+
+    /// `kill -9`: the process is gone between two instructions.
+    pub fn kill(&mut self) {
+        let mut server = self.server.take().expect("the server runs");
+        server.kill().expect("a child can be killed");
+        server.wait().expect("a killed child ends");
+    }
+
+    /// Asks the server to stop, as a service manager does, and answers how long it took; fails when it does not end well.
+    pub async fn stop(&mut self) -> Duration {
+        let asked = Instant::now();
+        let mut server = self.server.take().expect("the server runs");
+        Command::new("kill").args(["-TERM", &server.id().to_string()]).status().expect("`kill` is there");
+        let ended = until("the server ends when asked to", async || {
+            server.try_wait().expect("a child can be asked").ok_or("it still runs")
+        })
+        .await;
+        assert!(ended.success(), "a server that was asked to stop ends with {ended}");
+        asked.elapsed()
+    }
+
+    /// The client, to be moved into a task of its own.
+    pub fn client(&self) -> Client {
+        self.client.clone()
+    }
+
+    /// A call of the command line against this server.
+    pub fn cli(&self, arguments: &[&str]) -> Cli {
+        Cli::new(self.url(), arguments)
+    }
+
+    /// The server's folder: its `rekap.toml`, its log, its data.
+    pub fn folder(&self) -> &Path {
+        self.folder.as_ref().expect("the folder lives as long as the world").path()
+    }
+
+    fn log_file(&self) -> PathBuf {
+        self.folder().join("server.log")
+    }
+
+    fn show_and_keep(&mut self) {
+        let log = fs::read(self.log_file()).unwrap_or_default();
+        let log = String::from_utf8_lossy(&log);
+        let lines: Vec<&str> = log.lines().collect();
+        let last = &lines[lines.len().saturating_sub(LOG_LINES_SHOWN)..];
+        if let Some(folder) = self.folder.take() {
+            eprintln!(
+                "--- the server's last log lines\n{}\n--- all is kept in {}",
+                last.join("\n"),
+                folder.keep().display()
+            );
+        }
+    }
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if self.server.is_some() {
+            self.kill();
+        }
+        if std::thread::panicking() {
+            self.show_and_keep();
+        }
+    }
+}
+
+impl WorldConfig {
+    fn to_toml(&self, port: u16) -> String {
+        let WorldConfig { mirror_max_age, mirror_max_bytes } = self;
+        format!(
+            "data = \"./data\"\n\
+             [server]\nlisten = \"127.0.0.1:{port}\"\n\
+             [mirror]\nmax_age = \"{mirror_max_age}\"\nmax_bytes = \"{mirror_max_bytes}\"\n"
+        )
+    }
+}
+
+/// A port that nothing listens on, below those that the system gives to clients: one of these could take it while the server is down.
+fn free_port() -> u16 {
+    std::iter::repeat_with(|| fastrand::u16(20_000..32_000))
+        .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+        .expect("the iterator has no end")
+}
