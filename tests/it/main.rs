@@ -1,9 +1,13 @@
 //! The whole system, tested from outside: each module is one promise to a user.
 
+mod command_line;
 mod crashes;
+mod front_door;
 mod github_hour;
 mod house;
 mod judge;
 mod open_formats;
 mod price_index;
+mod quickstart;
+mod refusals;
 mod swaps;

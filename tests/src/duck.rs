@@ -5,12 +5,13 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
+use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use crate::binary::{repository, target_folder};
-use crate::{Events, Row};
+use crate::{Events, Row, rows_of};
 
 /// A question to DuckDB: sources by name, then queries over them.
 #[derive(Debug)]
@@ -57,11 +58,21 @@ impl Duck {
 
     /// The rows of each query.
     pub async fn ask(&self, queries: &[&str]) -> Vec<Vec<Row>> {
+        self.answers(queries).await.iter().map(rows_of).collect()
+    }
+
+    /// How long one query took, its start-up and the opening of its sources left out.
+    pub async fn time(&self, query: &str) -> Duration {
+        let seconds = self.answers(&[query]).await[0]["seconds"].as_f64().expect("a number");
+        Duration::from_secs_f64(seconds)
+    }
+
+    async fn answers(&self, queries: &[&str]) -> Vec<Value> {
         let mut request = self.sources.clone();
         request.insert("queries".to_owned(), json!(queries));
         let request = Value::Object(request).to_string();
         let answer = tokio::task::spawn_blocking(move || run_script(&request)).await.expect("no panic within");
-        serde_json::from_str(&answer).expect("the script prints rows")
+        serde_json::from_str(&answer).expect("the script prints an answer for each query")
     }
 
     fn source(mut self, kind: &str, name: &str, value: Value) -> Self {

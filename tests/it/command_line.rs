@@ -1,0 +1,130 @@
+//! The command line: every verb goes through the API, and its exit code says how it went.
+
+use std::fs;
+use std::path::Path;
+
+use rekap_tests::{Cli, World};
+use serde_json::{Value, json};
+
+const EVENTS: &str = "{\"currency\":\"EUR\",\"price\":1.5}\n{\"currency\":\"USD\",\"price\":2.5}\n{\"currency\":\"EUR\",\"price\":2.5}\n";
+
+const FIRST: &str = "SELECT currency, count(*) AS n, avg(price) AS price FROM ticks GROUP BY currency";
+
+const SECOND: &str = "SELECT currency, count(*) AS n, max(price) AS price FROM ticks GROUP BY currency";
+
+const SPEC: &str =
+    "name = \"bpi\"\n\n[inputs.ticks]\ntopic = \"ticks\"\n\n[promote]\nmax_lag = \"5s\"\nready_for = \"100ms\"\n";
+
+/// Runs a verb that must go well, and gives what it printed as JSON.
+async fn done(world: &World, arguments: &[&str]) -> Value {
+    let arguments = [arguments, &["--json"]].concat();
+    world.cli(&arguments).run().await.exits(0).json()
+}
+
+/// Writes a job folder.
+fn job_folder(folder: &Path, query: &str) -> String {
+    fs::create_dir_all(folder).expect("a folder");
+    fs::write(folder.join("job.toml"), SPEC).expect("a file");
+    fs::write(folder.join("query.sql"), query).expect("a file");
+    folder.to_str().expect("UTF-8").to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_loop_is_walked_from_the_command_line() {
+    let world = World::start().await;
+    let events = world.folder().join("events.ndjson");
+    fs::write(&events, EVENTS).expect("a file");
+    let schema = world.folder().join("schema.json");
+    let properties = json!({"currency": {"type": "string"}, "price": {"type": "number"}});
+    fs::write(&schema, json!({"type": "object", "properties": properties}).to_string()).expect("a file");
+    let (events, schema) = (events.to_str().expect("UTF-8"), schema.to_str().expect("UTF-8"));
+
+    done(&world, &["topic", "create", "ticks", "--partitions", "2", "--key", "currency", "--schema", schema]).await;
+    assert_eq!(done(&world, &["topic", "append", "ticks", events]).await["appended"], 3);
+    assert_eq!(done(&world, &["topic", "show", "ticks"]).await["topic"], "ticks");
+    let read = world.cli(&["topic", "read", "ticks"]).run().await.exits(0);
+    assert_eq!(read.stdout.lines().count(), 3, "{}", read.stdout);
+
+    let job = job_folder(&world.folder().join("bpi"), FIRST);
+    world.cli(&["plan", &job, "--exit-code"]).run().await.exits(10);
+    assert_eq!(done(&world, &["deploy", &job]).await["version"], 1);
+    world.cli(&["wait", "bpi@1", "--for", "Serving", "--timeout", "30s"]).run().await.exits(0);
+    world.cli(&["plan", &job, "--exit-code"]).run().await.exits(0);
+    let rows = done(&world, &["rows", "bpi"]).await;
+    assert_eq!(
+        rows["rows"],
+        json!([{"currency": "EUR", "n": 2, "price": 2.0}, {"currency": "USD", "n": 1, "price": 2.5}])
+    );
+
+    let second = job_folder(&world.folder().join("bpi"), SECOND);
+    assert_eq!(done(&world, &["deploy", &second]).await["version"], 2);
+    world.cli(&["wait", "bpi@2", "--for", "Ready", "--timeout", "30s"]).run().await.exits(0);
+    assert_eq!(done(&world, &["promote", "bpi@2"]).await["serving"], 2);
+    assert_eq!(done(&world, &["rows", "bpi", "currency=EUR"]).await["rows"][0]["price"], 2.5);
+    assert_eq!(done(&world, &["rollback", "bpi", "--note", "wrong formula"]).await["serving"], 1);
+    assert_eq!(done(&world, &["jobs"]).await["jobs"][0]["serving"], 1);
+    done(&world, &["mirror", "flush", "ticks"]).await;
+    let history = done(&world, &["history", "bpi"]).await;
+    assert!(history.to_string().contains("wrong formula"), "the note is kept: {history}");
+    let sql = done(&world, &["sql", "SELECT sum(n) AS n FROM live.bpi"]).await;
+    assert_eq!(sql["rows"], json!([{"n": 3}]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn every_verb_prints_something_a_person_can_read() {
+    let world = World::start().await;
+    let events = world.folder().join("events.ndjson");
+    fs::write(&events, EVENTS).expect("a file");
+    world.cli(&["topic", "create", "ticks", "--key", "currency"]).run().await.exits(0);
+    world.cli(&["topic", "append", "ticks", events.to_str().expect("UTF-8")]).run().await.exits(0);
+    let columns = "[inputs.ticks.columns]\ncurrency = \"text\"\nprice = \"double\"\n";
+    let folder = world.folder().join("bpi");
+    let job = job_folder(&folder, FIRST);
+    fs::write(folder.join("job.toml"), format!("{SPEC}\n{columns}")).expect("a file");
+    world.cli(&["deploy", &job]).run().await.exits(0);
+    world.cli(&["wait", "bpi@1", "--for", "Serving"]).run().await.exits(0);
+    let verbs: [(&[&str], &str); 8] = [
+        (&["topic", "list"], "ticks"),
+        (&["topic", "show", "ticks"], "ticks"),
+        (&["topic", "read", "ticks", "-n", "1"], "currency"),
+        (&["jobs"], "bpi"),
+        (&["versions", "bpi"], "Serving"),
+        (&["rows", "bpi"], "EUR"),
+        (&["history", "bpi"], "version.deployed"),
+        (&["mirror", "status"], "ticks"),
+    ];
+    for (verb, said) in verbs {
+        let called = world.cli(verb).run().await.exits(0);
+        assert!(
+            called.stdout.contains(said),
+            "`rekap {}` says nothing of `{said}`:\n{}",
+            verb.join(" "),
+            called.stdout
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn exit_codes_tell_a_script_how_it_went() {
+    let world = World::start().await;
+    let job = job_folder(&world.folder().join("bpi"), "SELECT currency, now() AS at FROM ticks");
+    world.cli(&["topic", "create", "ticks"]).run().await.exits(0);
+    world.cli(&["jobs", "--colour"]).run().await.exits(2);
+    world.cli(&["strange"]).run().await.exits(2);
+    world.cli(&["promote", "bpi"]).run().await.exits(2);
+    let refused = world.cli(&["deploy", &job]).run().await.exits(3);
+    assert!(refused.stderr.contains("now()"), "the refusal names what is wrong:\n{}", refused.stderr);
+    world.cli(&["topic", "show", "nothing"]).run().await.exits(1);
+    Cli::new("http://127.0.0.1:1", &["jobs"]).run().await.exits(4);
+    let good = job_folder(&world.folder().join("bpi"), "SELECT _key, count(*) AS n FROM ticks GROUP BY _key");
+    world.cli(&["deploy", &good]).run().await.exits(0);
+    world.cli(&["wait", "bpi@1", "--for", "Retired", "--timeout", "200ms"]).run().await.exits(5);
+    world.cli(&["rollback", "bpi"]).run().await.exits(3);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_verb_that_is_not_built_says_so() {
+    let world = World::start().await;
+    let called = world.cli(&["doctor"]).run().await.exits(1);
+    assert!(called.stderr.contains("not built"), "{}", called.stderr);
+}
