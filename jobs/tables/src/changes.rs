@@ -16,6 +16,9 @@ use crate::{Commit, DeadLetter, TableError, TableStatus};
 /// One place and what it holds from now on; `None` deletes it.
 pub(crate) type Entry = (Slice, Option<Slice>);
 
+/// The flags and the encoded state columns of a key.
+type State<'a> = (u8, &'a [u8]);
+
 /// The keys that a commit writes, with their state and rows.
 struct Written {
     keys: Keys,
@@ -103,7 +106,7 @@ impl Changes {
         rows
     }
 
-    fn state(&self) -> Vec<(&[u8], Option<(u8, &[u8])>)> {
+    fn state(&self) -> Vec<(&[u8], Option<State<'_>>)> {
         let written = &self.written;
         let mut state: Vec<_> = written
             .keys
@@ -167,11 +170,11 @@ impl Written {
         if let Some(kept) = kept(&codec.keys_of_rows(&rows)).map_err(contradiction)? {
             rows = filter_record_batch(&rows, &kept).map_err(contradiction)?;
         }
-        let keys = table.keys(&state.columns()[..width])?;
+        let keys = table.keys(&state.columns()[..width], None)?;
         let written = Written {
             state: codec.state.encode(&state.columns()[width..]).map_err(contradiction)?,
             times: codec.times(&state.columns()[..width]).map_err(contradiction)?,
-            row_keys: table.keys(&codec.keys_of_rows(&rows))?,
+            row_keys: table.keys(&codec.keys_of_rows(&rows), Some(&keys))?,
             rows: codec.rest.encode(&codec.rest_of_rows(&rows)).map_err(contradiction)?,
             flags: table.flags(&keys, seen, status)?,
             has_row,
@@ -209,8 +212,8 @@ impl Written {
 
 impl Inner {
     /// Keys in key order, checked: each once, none too long.
-    pub(crate) fn keys(&self, columns: &[ArrayRef]) -> Result<Keys, TableError> {
-        let keys = Keys::encode(&self.codec, columns).map_err(|source| self.contradiction(source))?;
+    pub(crate) fn keys(&self, columns: &[ArrayRef], like: Option<&Keys>) -> Result<Keys, TableError> {
+        let keys = Keys::encode(&self.codec, columns, like).map_err(|source| self.contradiction(source))?;
         if let Some(bytes) = keys.places().map(|at| keys.key(at).len()).find(|bytes| *bytes > MAX_ROW_KEY_BYTES) {
             return Err(TableError::KeyTooLong { table: self.id.clone(), bytes, max: MAX_ROW_KEY_BYTES });
         }

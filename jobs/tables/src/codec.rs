@@ -136,11 +136,15 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    pub(crate) fn encode(codec: &Codec, columns: &[ArrayRef]) -> Result<Self, ArrowError> {
+    /// Sorts keys. Where they stand in order, or stand as the keys `like` did before those were sorted, nothing has to be sorted.
+    pub(crate) fn encode(codec: &Codec, columns: &[ArrayRef], like: Option<&Keys>) -> Result<Self, ArrowError> {
         let encoded = codec.key.encode(columns)?;
-        let mut order: Vec<u32> =
-            (0..u32::try_from(columns[0].len()).expect("a batch has less than 2^32 rows")).collect();
+        let count = u32::try_from(columns[0].len()).expect("a batch has less than 2^32 rows");
+        let as_given = || (0..count).collect::<Vec<u32>>();
+        let mut order =
+            like.filter(|keys| keys.order.len() == count as usize).map_or_else(as_given, |keys| keys.order.clone());
         if !order.is_sorted_by_key(|index| encoded.row(*index as usize)) {
+            order = as_given();
             order.sort_unstable_by(|a, b| encoded.row(*a as usize).cmp(encoded.row(*b as usize)));
         }
         Ok(Keys { encoded, order })

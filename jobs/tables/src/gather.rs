@@ -35,13 +35,22 @@ pub(crate) struct Seen {
 }
 
 impl Inner {
-    pub(crate) fn gather(&self, keys: &RecordBatch) -> Result<(Gathered, Seen), TableError> {
+    pub(crate) fn gather(&self, keys: &RecordBatch) -> Result<(Gathered, Option<Seen>), TableError> {
         let status = self.status();
-        let sorted = self.keys(keys.columns())?;
+        if status.keys == 0 || keys.num_rows() == 0 {
+            return Ok((self.nothing(keys.num_rows()), None));
+        }
+        let sorted = self.keys(keys.columns(), None)?;
         let values = self.stored_state(&sorted, &status)?;
         let flags: Vec<_> = values.iter().map(|value| value.as_ref().map(|value| value[0])).collect();
         let gathered = self.gathered(keys, &sorted, &values).map_err(|source| self.damaged(source))?;
-        Ok((gathered, Seen { commit_seq: status.commit_seq, keys: sorted, flags }))
+        Ok((gathered, Some(Seen { commit_seq: status.commit_seq, keys: sorted, flags })))
+    }
+
+    fn nothing(&self, keys: usize) -> Gathered {
+        let none = BooleanArray::from(vec![false; keys]);
+        let state = RecordBatch::new_empty(self.codec.schema().state_schema());
+        Gathered { found: none.clone(), had_row: none, state }
     }
 
     fn gathered(
@@ -64,9 +73,6 @@ impl Inner {
 
     /// The stored state of each key, in key order.
     fn stored_state(&self, keys: &Keys, status: &TableStatus) -> Result<Vec<Option<Slice>>, TableError> {
-        if status.keys == 0 || keys.len() == 0 {
-            return Ok(vec![None; keys.len()]);
-        }
         let values = if keys.len() as u64 * KEYS_READ_PER_LOOKUP < status.keys {
             keys.places().map(|at| self.keyspace.get(place(STATE, keys.key(at)))).collect()
         } else {

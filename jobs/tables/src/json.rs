@@ -212,3 +212,68 @@ fn displayed(array: &dyn Array) -> Result<Cell<'_>, ArrowError> {
     let formatter = ArrayFormatter::try_new(array, &options.with_display_error(true))?;
     Ok(Box::new(move |index, out| append(formatter.value(index).to_string(), out)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use arrow::array::{
+        BinaryArray, BooleanArray, Decimal128Array, Float64Array, Int64Array, ListArray, StringArray, StructArray,
+        TimestampMicrosecondArray, TimestampNanosecondArray, TimestampSecondArray,
+    };
+    use arrow::datatypes::Field;
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    fn shown(array: impl Array + 'static) -> Vec<Value> {
+        let batch = RecordBatch::try_from_iter_with_nullable([("x", Arc::new(array) as ArrayRef, true)]).unwrap();
+        values(&batch).unwrap().into_iter().map(|row| row["x"].clone()).collect()
+    }
+
+    #[test]
+    fn numbers_are_numbers_and_doubles_come_back_bit_for_bit() {
+        assert_eq!(
+            shown(Int64Array::from(vec![Some(i64::MAX), Some(i64::MIN), None])),
+            [json!(i64::MAX), json!(i64::MIN), Value::Null]
+        );
+        for double in [0.1 + 0.2, -0.0, f64::MIN_POSITIVE, 1e300, 123_456_789.123_456_79, 5e-324] {
+            assert_eq!(shown(Float64Array::from(vec![double]))[0].as_f64().unwrap().to_bits(), double.to_bits());
+        }
+        assert_eq!(shown(Float64Array::from(vec![f64::NAN, f64::NEG_INFINITY])), [json!("NaN"), json!("-Infinity")]);
+        assert_eq!(shown(BooleanArray::from(vec![Some(true), None])), [json!(true), Value::Null]);
+    }
+
+    #[test]
+    fn decimals_are_strings_with_all_their_digits() {
+        let decimals =
+            Decimal128Array::from(vec![Some(12_345), Some(-5), None]).with_precision_and_scale(38, 3).unwrap();
+        assert_eq!(shown(decimals), [json!("12.345"), json!("-0.005"), Value::Null]);
+    }
+
+    #[test]
+    fn timestamps_of_every_unit_are_rfc_3339() {
+        assert_eq!(
+            shown(TimestampMicrosecondArray::from(vec![1_452_000_000_123_456]).with_timezone("UTC")),
+            [json!("2016-01-05T13:20:00.123456Z")]
+        );
+        assert_eq!(shown(TimestampSecondArray::from(vec![0])), [json!("1970-01-01T00:00:00Z")]);
+        assert_eq!(shown(TimestampNanosecondArray::from(vec![1])), [json!("1970-01-01T00:00:00.000000001Z")]);
+        assert_eq!(shown(TimestampSecondArray::from(vec![i64::MAX])), [json!(i64::MAX)]);
+    }
+
+    #[test]
+    fn text_is_escaped_and_binary_is_base64() {
+        assert_eq!(shown(StringArray::from(vec!["é\"\n\u{1}"])), [json!("é\"\n\u{1}")]);
+        assert_eq!(shown(BinaryArray::from_vec(vec![&[0xff, 0x00]])), [json!("/wA=")]);
+    }
+
+    #[test]
+    fn structs_and_lists_nest() {
+        let names: ArrayRef = Arc::new(StringArray::from(vec![Some("a"), None]));
+        let structs = StructArray::from(vec![(Arc::new(Field::new("n", DataType::Utf8, true)), names)]);
+        assert_eq!(shown(structs), [json!({"n": "a"}), json!({"n": null})]);
+        let lists = ListArray::from_iter_primitive::<Int64Type, _, _>([Some(vec![Some(1), None]), None, Some(vec![])]);
+        assert_eq!(shown(lists), [json!([1, null]), Value::Null, json!([])]);
+    }
+}

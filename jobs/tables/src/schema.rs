@@ -25,14 +25,15 @@ pub struct TableSchema {
 
 impl TableSchema {
     /// Output `columns`, the indices of the key among them in key order, the `state` columns kept per key beside the key itself,
-    /// and the key column that [`crate::Commit::horizon`] speaks of, if rows fall out of the table with time.
+    /// and the key column that [`crate::Commit::horizon`] speaks of, if rows fall out of the table with time. Every column of a table is
+    /// nullable, whatever is said here: what a query promises of its columns is not the table's business.
     pub fn new(
         columns: SchemaRef,
         key: Vec<usize>,
         state: SchemaRef,
         time: Option<usize>,
     ) -> Result<Self, InvalidTableSchema> {
-        let schema = TableSchema { columns, key, state, time };
+        let schema = TableSchema { columns: nullable(&columns), key, state: nullable(&state), time };
         schema.check()?;
         Ok(schema)
     }
@@ -125,6 +126,10 @@ impl TableSchema {
         Ok(RecordBatch::try_new_with_options(Arc::new(left), values, &options)
             .expect("each value has its column's type"))
     }
+}
+
+fn nullable(schema: &Schema) -> SchemaRef {
+    Arc::new(Schema::new(schema.fields().iter().map(|f| f.as_ref().clone().with_nullable(true)).collect::<Vec<_>>()))
 }
 
 fn names(schema: &Schema) -> String {

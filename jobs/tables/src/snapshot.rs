@@ -22,6 +22,9 @@ pub struct TableSnapshot {
     status: Arc<TableStatus>,
 }
 
+/// A place and what it holds.
+type Stored = (Slice, Slice);
+
 /// Which rows to read, in key order.
 #[derive(Debug, Clone, Default)]
 pub struct RowsQuery {
@@ -98,12 +101,12 @@ impl TableSnapshot {
     /// A page of dead letters.
     pub fn dead_letters(&self, after: Option<&Cursor>, limit: usize) -> Result<DeadLetterPage, TableError> {
         let (stored, next) = self.page(&[DEAD_LETTERS], after, limit)?;
-        let parse = |(_, value): &(Slice, Slice)| serde_json::from_slice(value);
+        let parse = |(_, value): &Stored| serde_json::from_slice(value);
         let dead_letters = stored.iter().map(parse).collect::<Result<_, _>>();
         Ok(DeadLetterPage { dead_letters: dead_letters.map_err(|source| self.table.damaged(source))?, next })
     }
 
-    fn get(&self, place: Vec<u8>) -> Result<Vec<(Slice, Slice)>, TableError> {
+    fn get(&self, place: Vec<u8>) -> Result<Vec<Stored>, TableError> {
         let value =
             self.view.get(&self.table.keyspace, &place).map_err(|source| self.table.failed("reading", source))?;
         Ok(value.into_iter().map(|value| (Slice::from(place.as_slice()), value)).collect())
@@ -114,7 +117,7 @@ impl TableSnapshot {
         section: &[u8],
         after: Option<&Cursor>,
         limit: usize,
-    ) -> Result<(Vec<(Slice, Slice)>, Option<Cursor>), TableError> {
+    ) -> Result<(Vec<Stored>, Option<Cursor>), TableError> {
         if let Some(cursor) = after.filter(|cursor| !cursor.0.starts_with(section)) {
             return Err(TableError::ForeignCursor(cursor.clone()));
         }
@@ -128,7 +131,7 @@ impl TableSnapshot {
         Ok((stored, next))
     }
 
-    fn decode(&self, stored: &[(Slice, Slice)]) -> Result<RecordBatch, TableError> {
+    fn decode(&self, stored: &[Stored]) -> Result<RecordBatch, TableError> {
         let rows = stored.iter().map(|(place, value)| (&place[1..], &value[..]));
         self.table.codec.rows(rows).map_err(|source| self.unreadable(source))
     }

@@ -12,6 +12,7 @@ use rekap_tiered_storage::Positions;
 
 use crate::codec::Codec;
 use crate::layout::{FORMAT_VERSION, SCHEMA, STATUS};
+use crate::write::BULK_PLACES;
 use crate::{Table, TableError, TableId, TableSchema, TableStatus};
 
 /// Blocks read from disk that are kept in memory, for all tables together.
@@ -29,16 +30,22 @@ const FORMAT_KEY: &[u8] = b"version";
 #[derive(Clone)]
 pub struct Tables {
     db: Database,
+    bulk_places: usize,
     open: Arc<Mutex<HashMap<TableId, Table>>>,
 }
 
 impl Tables {
     /// Opens the tables in the folder `path`, or makes it. A folder that another process has open is refused.
     pub fn open(path: &Path) -> Result<Self, TableError> {
+        Self::open_with(path, BULK_PLACES)
+    }
+
+    /// [`Self::open`], with the number of changed places from which on a commit is ingested in bulk.
+    pub(crate) fn open_with(path: &Path, bulk_places: usize) -> Result<Self, TableError> {
         let failed = |source| TableError::store(format!("opening the tables in {}", path.display()), source);
         let db = Database::builder(path).cache_size(CACHE_BYTES).open().map_err(failed)?;
         stamp(&db)?;
-        Ok(Tables { db, open: Arc::default() })
+        Ok(Tables { db, bulk_places, open: Arc::default() })
     }
 
     /// Makes a table that stands at `start`. Doing it again answers the table as it is.
@@ -104,7 +111,7 @@ impl Tables {
         let schema = serde_json::from_slice(&schema).map_err(|source| damaged(source.to_string()))?;
         let status = serde_json::from_slice(&status).map_err(|source| damaged(source.to_string()))?;
         let codec = Codec::new(schema).map_err(|source| damaged(source.to_string()))?;
-        let table = Table::new(id.clone(), codec, keyspace, self.db.clone(), status);
+        let table = Table::new(id.clone(), codec, keyspace, self.db.clone(), self.bulk_places, status);
         open.insert(id.clone(), table.clone());
         Ok(Some(table))
     }

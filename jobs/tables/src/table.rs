@@ -29,6 +29,7 @@ pub(crate) struct Inner {
     pub(crate) codec: Codec,
     pub(crate) keyspace: Keyspace,
     pub(crate) db: Database,
+    pub(crate) bulk_places: usize,
     shown: RwLock<Shown>,
     pub(crate) changed: watch::Sender<Arc<TableStatus>>,
     writer: Mutex<Option<Seen>>,
@@ -42,13 +43,21 @@ pub(crate) struct Shown {
 }
 
 impl Table {
-    pub(crate) fn new(id: TableId, codec: Codec, keyspace: Keyspace, db: Database, status: TableStatus) -> Self {
+    pub(crate) fn new(
+        id: TableId,
+        codec: Codec,
+        keyspace: Keyspace,
+        db: Database,
+        bulk_places: usize,
+        status: TableStatus,
+    ) -> Self {
         let status = Arc::new(status);
         Table(Arc::new(Inner {
             id,
             codec,
             keyspace,
             db,
+            bulk_places,
             changed: watch::Sender::new(status.clone()),
             shown: RwLock::new(Shown { status, before: None }),
             writer: Mutex::default(),
@@ -101,7 +110,7 @@ impl Table {
     pub fn gather(&self, keys: &RecordBatch) -> Result<Gathered, TableError> {
         let mut writer = self.0.writer();
         let (gathered, seen) = self.0.gather(keys)?;
-        *writer = Some(seen);
+        *writer = seen;
         Ok(gathered)
     }
 
@@ -139,3 +148,6 @@ impl Inner {
         TableError::Contradiction { table: self.id.clone(), detail: detail.to_string() }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -16,7 +16,7 @@ use crate::table::Inner;
 use crate::{Commit, CommitOutcome, TableError, TableStatus};
 
 /// From so many changed places on, ingestion is faster than a batch (measured by `tests/bench.rs`).
-const BULK_PLACES: usize = 20_000;
+pub(crate) const BULK_PLACES: usize = 50_000;
 
 impl Inner {
     pub(crate) fn commit(&self, commit: Commit, seen: Option<Seen>) -> Result<CommitOutcome, TableError> {
@@ -41,7 +41,7 @@ impl Inner {
         self.hide();
         let (before, after) = changes.entries();
         let entries = before.chain(std::iter::once(status_entry(&changes.status))).chain(after);
-        let written = if changes.len() < BULK_PLACES { self.write_batch(entries) } else { self.ingest(entries) };
+        let written = if changes.len() < self.bulk_places { self.write_batch(entries) } else { self.ingest(entries) };
         self.show(written, &changes.status)
     }
 
