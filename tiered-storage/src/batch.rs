@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, LazyLock};
 
-use arrow::array::{Array, AsArray, BinaryArray, Int64Array, ListArray, RecordBatch, TimestampMicrosecondArray};
+use arrow::array::{AsArray, BinaryArray, Int64Array, ListArray, RecordBatch, TimestampMicrosecondArray};
 use arrow::datatypes::{DataType, Field, Fields, Int64Type, Schema, SchemaRef, TimeUnit, TimestampMicrosecondType};
 
 use crate::{Offset, OffsetRange, Partition};

@@ -5,6 +5,7 @@
 
 mod batch;
 mod clock;
+mod decode;
 mod error;
 mod hot;
 mod offset;
@@ -14,9 +15,13 @@ mod topic;
 
 pub use batch::{ENVELOPE, LogBatch, UTC, headers_type, timestamp_type};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use decode::{
+    Column, ColumnPlace, ColumnSpec, ColumnType, DecodeFailure, DecodeStatus, Decoded, Decoder, Fingerprint,
+    InvalidColumns, InvalidFingerprint,
+};
 pub use error::LogError;
 pub use hot::{AppendKey, Appended, HotLog, HotRange, NewRecord};
 pub use offset::{Offset, OffsetRange, Partition};
 pub use positions::{InvalidPositions, Positions};
-pub use schema::TopicSchema;
+pub use schema::{IncompatibleSchema, InvalidSchema, TopicSchema, Validator, Violation};
 pub use topic::{Incarnation, InvalidTopicName, Topic, TopicConfig, TopicName};

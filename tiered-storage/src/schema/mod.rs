@@ -1,8 +1,70 @@
 //! A topic's JSON Schema: the columns that it gives, the check of an event, and which newer schema may follow.
+//!
+//! Pure: nothing here is stored or read. The schema is kept as its owner wrote it, and what follows from it is derived each time.
+
+mod columns;
+mod evolution;
+mod validator;
+
+#[cfg(test)]
+mod tests;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::decode::{Column, Decoder};
+
+pub use evolution::IncompatibleSchema;
+pub use validator::{Validator, Violation};
 
 /// A topic's JSON Schema as its owner wrote it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct TopicSchema(serde_json::Value);
+pub struct TopicSchema(Value);
+
+/// A JSON Schema that no topic can have.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the schema is not valid at `{at}`: {detail}")]
+pub struct InvalidSchema {
+    /// Where in the schema, as a JSON Pointer.
+    pub at: String,
+    /// What is wrong.
+    pub detail: String,
+}
+
+impl TopicSchema {
+    /// Checks a JSON Schema: it is one, refers to nothing outside of itself, and gives columns that a query can name.
+    pub fn parse(raw: Value) -> Result<Self, InvalidSchema> {
+        if !raw.is_object() {
+            return Err(InvalidSchema { at: String::new(), detail: "a JSON Schema is an object".into() });
+        }
+        let schema = TopicSchema(raw);
+        validator::compile(&schema.0)?;
+        let named = |e: crate::decode::InvalidColumns| InvalidSchema {
+            at: format!("/properties/{}", e.column),
+            detail: e.detail,
+        };
+        Decoder::new(schema.columns()).map_err(named)?;
+        Ok(schema)
+    }
+
+    /// The schema's top-level fields as columns, by name.
+    pub fn columns(&self) -> Vec<Column> {
+        columns::of(&self.0)
+    }
+
+    /// The schema as its owner wrote it.
+    pub fn raw(&self) -> &Value {
+        &self.0
+    }
+
+    /// The check of an event. Costs up to a millisecond: keep it.
+    pub fn validator(&self) -> Result<Validator, InvalidSchema> {
+        validator::compile(&self.0)
+    }
+
+    /// Checks that `newer` may follow this schema: every event that the log holds already keeps its columns and their types.
+    pub fn check_evolution(&self, newer: &TopicSchema) -> Result<(), IncompatibleSchema> {
+        evolution::check(self, newer)
+    }
+}
