@@ -61,6 +61,21 @@ pub enum LogError {
         /// The incarnation found.
         found: Incarnation,
     },
+    /// The hot log ends before what was mirrored of it: records that were acknowledged are missing from it.
+    #[error(
+        "topic `{topic}` partition {partition} ends at {end} in the hot log, but was mirrored up to {mirrored_to}: \
+         the hot log lost its tail; restore it, or delete the topic and make it again"
+    )]
+    Truncated {
+        /// The topic.
+        topic: TopicName,
+        /// The partition.
+        partition: Partition,
+        /// Where the hot log ends.
+        end: Offset,
+        /// Where the mirror had come to.
+        mirrored_to: Offset,
+    },
     /// The idempotency key was used for another request.
     #[error(
         "the idempotency key `{0}` was used for another body in the last 24 hours; use a new key for a new request"

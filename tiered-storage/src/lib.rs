@@ -5,23 +5,33 @@
 
 mod batch;
 mod clock;
+mod cold;
 mod decode;
 mod error;
 mod hot;
+mod log;
+#[cfg(test)]
+mod memory_log;
+mod mirror;
 mod offset;
 mod positions;
+mod retention;
 mod schema;
 mod topic;
 
 pub use batch::{ENVELOPE, LogBatch, UTC, headers_type, timestamp_type};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use cold::{ColdFile, ColdTier, ColdTopic, Coverage, PartitionCoverage};
 pub use decode::{
     Column, ColumnPlace, ColumnSpec, ColumnType, DecodeFailure, DecodeStatus, Decoded, Decoder, Fingerprint,
     InvalidColumns, InvalidFingerprint,
 };
 pub use error::LogError;
 pub use hot::{AppendKey, Appended, HotLog, HotRange, NewRecord};
+pub use log::{Extent, InputBatch, Log, LogSlice, ReadPlan, Segment, Start, Tier, Undecodable};
+pub use mirror::{Mirror, MirrorPolicy};
 pub use offset::{Offset, OffsetRange, Partition};
 pub use positions::{InvalidPositions, Positions};
+pub use retention::{Retention, RetentionPolicy};
 pub use schema::{IncompatibleSchema, InvalidSchema, TopicSchema, Validator, Violation};
 pub use topic::{Incarnation, InvalidTopicName, Topic, TopicConfig, TopicName};

@@ -1,0 +1,218 @@
+//! Writing one data file: records of one partition, in the order of their offsets, typed and raw side by side.
+//!
+//! Memory: the finished row groups (at most the mirror's `max_bytes`) and the one being written (at most [`ROW_GROUP_BYTES`]
+//! encoded). A process that dies here leaves nothing behind.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, Int8Array, RecordBatch, StructArray};
+use arrow::buffer::NullBuffer;
+use arrow::compute::kernels::cmp::eq;
+use arrow::datatypes::{DataType, SchemaRef};
+use deltalake_core::kernel::Add;
+use parquet::arrow::ArrowWriter;
+use parquet::basic::{Compression, Encoding, ZstdLevel};
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+use uuid::Uuid;
+
+use super::coverage::ColdFile;
+use super::layout;
+use super::schema::{DATA, KEY, OFFSET, StoredFields, TIMESTAMP, VALUE};
+use crate::{Decoder, LogBatch, LogError, Offset, OffsetRange, Partition, Timestamp};
+
+/// Records per row group: large enough that a column's pages compress and decode well, small enough that a replay on a few cores
+/// splits one file evenly.
+pub(crate) const ROW_GROUP_RECORDS: u64 = 256 * 1024;
+
+/// Encoded bytes per row group, so that wide records do not make a reader hold a whole file's worth of one column.
+const ROW_GROUP_BYTES: usize = 32 << 20;
+
+/// The status of a record that was decoded.
+pub(crate) const DECODED_OK: i8 = 1;
+/// The status of a tombstone.
+pub(crate) const TOMBSTONE: i8 = 2;
+/// The status of a record that the decoder refused.
+pub(crate) const UNDECODABLE: i8 = 3;
+
+/// A data file in the making.
+pub(crate) struct FileWriter {
+    decoder: Decoder,
+    stored: StoredFields,
+    schema: SchemaRef,
+    partition: Partition,
+    range: OffsetRange,
+    written: Counts,
+    parquet: ArrowWriter<Vec<u8>>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Counts {
+    records: u64,
+    tombstones: u64,
+    undecodable: u64,
+    keyless: u64,
+    offsets: Option<(i64, i64)>,
+    times: Option<(i64, i64)>,
+}
+
+/// A finished data file that is not in the table yet.
+pub(crate) struct NewFile {
+    pub(crate) partition: Partition,
+    pub(crate) file: ColdFile,
+    pub(crate) bytes: Vec<u8>,
+    stats: String,
+}
+
+impl FileWriter {
+    /// Begins a file whose first covered offset is `from`.
+    pub(crate) fn new(
+        decoder: Decoder,
+        stored: StoredFields,
+        partition: Partition,
+        from: Offset,
+    ) -> Result<Self, LogError> {
+        let schema = stored.file_schema(&decoder.fields());
+        let parquet = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties())).map_err(failed)?;
+        let range = OffsetRange { from, to: from };
+        Ok(FileWriter { decoder, stored, schema, partition, range, written: Counts::default(), parquet })
+    }
+
+    /// Adds a batch that begins where the file ends so far.
+    pub(crate) fn write(&mut self, batch: &LogBatch) -> Result<(), LogError> {
+        assert_eq!(
+            (batch.partition, batch.range.from),
+            (self.partition, self.range.to),
+            "a file's offsets have no hole"
+        );
+        self.range.to = batch.range.to;
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let decoded = self.decoder.decode(batch.values(), &self.stored.columns);
+        self.written.add(batch, &decoded.status);
+        let mut columns = batch.records.columns().to_vec();
+        columns.push(Arc::new(decoded.status.clone()));
+        columns.extend(self.data(decoded.fields, &decoded.status));
+        let rows = RecordBatch::try_new(self.schema.clone(), columns)
+            .map_err(|e| LogError::store("laying out records for the cold tier", e))?;
+        self.parquet.write(&rows).map_err(failed)
+    }
+
+    /// About how large the file is so far.
+    pub(crate) fn bytes(&self) -> usize {
+        self.parquet.bytes_written() + self.parquet.in_progress_size()
+    }
+
+    /// The next offset to be written.
+    pub(crate) fn to(&self) -> Offset {
+        self.range.to
+    }
+
+    /// Ends the file.
+    pub(crate) fn finish(self) -> Result<NewFile, LogError> {
+        let (range, written) = (self.range, self.written);
+        let bytes = self.parquet.into_inner().map_err(failed)?;
+        let file = ColdFile {
+            path: layout::data_file(self.partition, range, Uuid::new_v4()),
+            range,
+            records: written.records,
+            bytes: bytes.len() as u64,
+            fingerprint: self.decoder.fingerprint(),
+            tombstones: written.tombstones,
+            undecodable: written.undecodable,
+            newest: Timestamp::from_micros(written.times.map_or(0, |(_, newest)| newest)),
+        };
+        Ok(NewFile { partition: self.partition, stats: written.stats(), file, bytes })
+    }
+
+    /// The typed fields as one struct, null where the record was not decoded.
+    fn data(&self, fields: Vec<ArrayRef>, status: &Int8Array) -> Option<ArrayRef> {
+        let DataType::Struct(types) = self.schema.field_with_name(DATA).ok()?.data_type() else { return None };
+        let decoded = eq(status, &Int8Array::new_scalar(DECODED_OK)).expect("both are Int8");
+        let valid = NullBuffer::new(decoded.values().clone());
+        Some(Arc::new(StructArray::new(types.clone(), fields, Some(valid))))
+    }
+}
+
+impl NewFile {
+    /// The file as the Delta log holds it, written at `now`.
+    pub(crate) fn add(&self, now: Timestamp) -> Add {
+        let file = &self.file;
+        let tags = [
+            (layout::RANGE_TAG, format!("{}-{}", file.range.from, file.range.to)),
+            (layout::DECODER_TAG, file.fingerprint.to_string()),
+            (layout::TOMBSTONES_TAG, file.tombstones.to_string()),
+            (layout::UNDECODABLE_TAG, file.undecodable.to_string()),
+            (layout::NEWEST_TAG, file.newest.as_micros().to_string()),
+        ];
+        Add {
+            path: file.path.clone(),
+            size: file.bytes as i64,
+            partition_values: HashMap::from([(super::schema::PARTITION.into(), Some(self.partition.to_string()))]),
+            modification_time: now.as_micros() / 1000,
+            data_change: true,
+            stats: Some(self.stats.clone()),
+            tags: Some(tags.into_iter().map(|(key, value)| (key.to_owned(), Some(value))).collect()),
+            ..Default::default()
+        }
+    }
+}
+
+impl Counts {
+    fn add(&mut self, batch: &LogBatch, status: &Int8Array) {
+        let count = |wanted: i8| status.values().iter().filter(|s| **s == wanted).count() as u64;
+        self.records += batch.len() as u64;
+        self.tombstones += batch.values().null_count() as u64;
+        self.undecodable += count(UNDECODABLE);
+        self.keyless += batch.keys().null_count() as u64;
+        self.offsets = widen(self.offsets, batch.offsets().values());
+        self.times = widen(self.times, batch.timestamps().values());
+    }
+
+    /// The statistics by which any Delta reader prunes. Timestamps have milliseconds there, so the bounds are rounded outwards.
+    fn stats(&self) -> String {
+        let (Some((first, last)), Some((oldest, newest))) = (self.offsets, self.times) else {
+            return r#"{"numRecords":0}"#.into();
+        };
+        let millis = |micros: i64| Timestamp::from_micros(micros * 1000).to_string();
+        serde_json::json!({
+            "numRecords": self.records,
+            "minValues": { OFFSET: first, TIMESTAMP: millis(oldest.div_euclid(1000)) },
+            "maxValues": { OFFSET: last, TIMESTAMP: millis((newest + 999).div_euclid(1000)) },
+            "nullCount": { OFFSET: 0, TIMESTAMP: 0, KEY: self.keyless, VALUE: self.tombstones },
+        })
+        .to_string()
+    }
+}
+
+/// The least and the greatest value seen so far.
+fn widen(so_far: Option<(i64, i64)>, values: &[i64]) -> Option<(i64, i64)> {
+    let (min, max) = (values.iter().min().copied()?, values.iter().max().copied()?);
+    let (low, high) = so_far.unwrap_or((min, max));
+    Some((low.min(min), high.max(max)))
+}
+
+fn properties() -> WriterProperties {
+    let column = |name: &str| ColumnPath::from(name);
+    WriterProperties::builder()
+        .set_created_by(format!("rekap {}", env!("CARGO_PKG_VERSION")))
+        .set_max_row_group_row_count(Some(ROW_GROUP_RECORDS as usize))
+        .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
+        .set_compression(Compression::SNAPPY)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_column_statistics_enabled(column(OFFSET), EnabledStatistics::Page)
+        .set_column_dictionary_enabled(column(OFFSET), false)
+        .set_column_encoding(column(OFFSET), Encoding::DELTA_BINARY_PACKED)
+        .set_column_dictionary_enabled(column(TIMESTAMP), false)
+        .set_column_encoding(column(TIMESTAMP), Encoding::DELTA_BINARY_PACKED)
+        .set_column_statistics_enabled(column(VALUE), EnabledStatistics::None)
+        .set_column_dictionary_enabled(column(VALUE), false)
+        .set_column_compression(column(VALUE), Compression::ZSTD(ZstdLevel::try_new(1).expect("1 is a zstd level")))
+        .build()
+}
+
+fn failed(e: parquet::errors::ParquetError) -> LogError {
+    LogError::store("writing a data file of the cold tier", e)
+}

@@ -1,0 +1,197 @@
+//! One round of the mirror: look, plan, write files, commit.
+//!
+//! Memory: one data file (the policy's `max_bytes`, one row group more at most) and one batch of [`READ_BYTES`]. A round ends early at
+//! [`ROUND_FILES`] or [`ROUND_BYTES`], so that progress is committed often even while a large backlog is worked off.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use deltalake_core::kernel::Add;
+
+use super::plan::{Facts, Part, Urgency, plan};
+use super::{Waiting, Work};
+use crate::cold::{ColdTopic, Commit, CommitOutcome, Coverage, FileWriter, StoredFields};
+use crate::{Decoder, HotRange, LogBatch, LogError, Offset, OffsetRange, Partition, Topic};
+
+/// Bytes of records read from the hot tier at a time.
+const READ_BYTES: usize = 8 << 20;
+
+/// Data files in one round: the size of a log entry stays below a few MB.
+const ROUND_FILES: usize = 1000;
+
+/// Bytes of data files in one round: a few seconds of work are at stake in a crash.
+const ROUND_BYTES: u64 = 1 << 30;
+
+/// What came of a round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum RoundOutcome {
+    /// There was nothing to do.
+    Idle,
+    /// The cold tier reaches further than before.
+    Moved,
+    /// The tiers moved under the round; nothing was done, plan again.
+    Lost,
+}
+
+impl Work {
+    /// Mirrors the next part of what is due.
+    pub(super) async fn round(
+        &self,
+        topic: &Topic,
+        urgency: Urgency,
+        waiting: &mut Waiting,
+    ) -> Result<RoundOutcome, LogError> {
+        let cold = self.log.cold.topic(topic).await?;
+        let coverage = cold.coverage();
+        let parts = self.plan(topic, &coverage, urgency, waiting).await?;
+        if parts.is_empty() {
+            return Ok(RoundOutcome::Idle);
+        }
+        let decoder = decoder_of(topic)?;
+        let stored = cold.stored_fields(&decoder).await?;
+        let mut commit = Commit {
+            planned_on: coverage.version,
+            begun: self.clock.now(),
+            files: Vec::new(),
+            data: stored.data.clone(),
+            gaps: BTreeMap::new(),
+            progress: BTreeMap::new(),
+        };
+        let writing = Writing { work: self, topic, cold: &cold, decoder, stored };
+        let committed = match writing.write_parts(parts, &mut commit).await {
+            Ok(()) => cold.commit(&commit).await,
+            Err(e) => Err(e),
+        };
+        match committed {
+            Ok(CommitOutcome::Committed) => Ok(RoundOutcome::Moved),
+            Ok(CommitOutcome::Lost) => {
+                cold.discard(&commit.files).await;
+                cold.refresh().await?;
+                Ok(RoundOutcome::Lost)
+            }
+            // Retention was faster than the reading: what is gone is a gap of the next plan.
+            Err(LogError::OutOfRange { .. }) => {
+                cold.discard(&commit.files).await;
+                Ok(RoundOutcome::Lost)
+            }
+            // The files stay: the failure may hide a success.
+            Err(e) => Err(e),
+        }
+    }
+
+    async fn plan(
+        &self,
+        topic: &Topic,
+        coverage: &Coverage,
+        urgency: Urgency,
+        waiting: &mut Waiting,
+    ) -> Result<Vec<Part>, LogError> {
+        let now = self.clock.now();
+        let mut facts = Vec::new();
+        for (partition, hot) in self.log.hot.ranges(&topic.name).await? {
+            let covered = coverage.partition(partition);
+            let mirrored_to = coverage.mirrored_to(partition);
+            let waited = waited(waiting, partition, hot, mirrored_to, now);
+            let bytes_per_record = covered.map_or(0, |covered| covered.bytes_per_record());
+            facts.push(Facts { partition, hot, mirrored_to, waited, bytes_per_record });
+        }
+        let retention = topic.config.retention_ms.map(Duration::from_millis);
+        plan(&facts, retention, &self.policy, urgency).map_err(|truncated| LogError::Truncated {
+            topic: topic.name.clone(),
+            partition: truncated.partition,
+            end: truncated.end,
+            mirrored_to: truncated.mirrored_to,
+        })
+    }
+}
+
+/// How long the oldest record of a partition that is not mirrored yet has been seen waiting.
+fn waited(
+    waiting: &mut Waiting,
+    partition: Partition,
+    hot: HotRange,
+    mirrored_to: Option<Offset>,
+    now: crate::Timestamp,
+) -> Duration {
+    let next = mirrored_to.unwrap_or(hot.earliest);
+    if hot.end <= next {
+        waiting.remove(&partition);
+        return Duration::ZERO;
+    }
+    let seen = waiting.entry(partition).or_insert((next, now));
+    if seen.0 != next {
+        *seen = (next, now);
+    }
+    now.since(seen.1)
+}
+
+/// The decoder of the topic's own schema.
+fn decoder_of(topic: &Topic) -> Result<Decoder, LogError> {
+    let columns = topic.config.schema.as_ref().map_or(Vec::new(), |schema| schema.columns());
+    Decoder::new(columns).map_err(|e| LogError::Invalid(format!("the schema of topic `{}`: {e}", topic.name)))
+}
+
+/// What writing the files of a round needs.
+struct Writing<'a> {
+    work: &'a Work,
+    topic: &'a Topic,
+    cold: &'a ColdTopic,
+    decoder: Decoder,
+    stored: StoredFields,
+}
+
+impl Writing<'_> {
+    /// Writes the files of the parts, as far as the round's bounds allow.
+    async fn write_parts(&self, parts: Vec<Part>, commit: &mut Commit) -> Result<(), LogError> {
+        for part in parts {
+            if is_full(commit) {
+                break;
+            }
+            commit.gaps.extend(part.gap.map(|gap| (part.partition, gap)));
+            commit.progress.insert(part.partition, part.range.from);
+            self.write_part(part.partition, part.range, commit).await?;
+        }
+        Ok(())
+    }
+
+    async fn write_part(&self, partition: Partition, range: OffsetRange, commit: &mut Commit) -> Result<(), LogError> {
+        let mut at = range.from;
+        while at < range.to && !is_full(commit) {
+            let file = self.write_file(partition, OffsetRange { from: at, to: range.to }).await?;
+            at = file.1;
+            commit.files.push(file.0);
+            commit.progress.insert(partition, at);
+        }
+        Ok(())
+    }
+
+    /// Writes one file of the first records in `range`, and says where the next one begins.
+    async fn write_file(&self, partition: Partition, range: OffsetRange) -> Result<(Add, Offset), LogError> {
+        let mut writer = FileWriter::new(self.decoder.clone(), self.stored.clone(), partition, range.from)?;
+        while writer.to() < range.to && (writer.bytes() as u64) < self.work.policy.max_bytes {
+            let left = OffsetRange { from: writer.to(), to: range.to };
+            let batch = self.work.log.hot.read(self.topic, partition, left, READ_BYTES).await?;
+            writer = write(writer, batch).await?;
+        }
+        let to = writer.to();
+        let file = off_the_runtime(move || writer.finish()).await?;
+        Ok((self.cold.store_file(file).await?, to))
+    }
+}
+
+fn is_full(commit: &Commit) -> bool {
+    let bytes: i64 = commit.files.iter().map(|file| file.size).sum();
+    commit.files.len() >= ROUND_FILES || bytes as u64 >= ROUND_BYTES
+}
+
+async fn write(mut writer: FileWriter, batch: LogBatch) -> Result<FileWriter, LogError> {
+    off_the_runtime(move || writer.write(&batch).map(|()| writer)).await
+}
+
+/// Runs work that keeps a processor busy beside the tasks that wait.
+async fn off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+) -> Result<T, LogError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| LogError::store("writing a data file of the cold tier", e))?
+}
