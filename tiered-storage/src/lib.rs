@@ -18,6 +18,8 @@ mod positions;
 mod retention;
 mod schema;
 mod topic;
+#[cfg(test)]
+mod world;
 
 pub use batch::{ENVELOPE, LogBatch, UTC, headers_type, timestamp_type};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};

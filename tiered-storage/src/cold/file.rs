@@ -73,7 +73,7 @@ impl FileWriter {
         partition: Partition,
         from: Offset,
     ) -> Result<Self, LogError> {
-        let schema = stored.file_schema(&decoder.fields());
+        let schema = stored.file_schema(decoder.fields());
         let parquet = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties())).map_err(failed)?;
         let range = OffsetRange { from, to: from };
         Ok(FileWriter { decoder, stored, schema, partition, range, written: Counts::default(), parquet })

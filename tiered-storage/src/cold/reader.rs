@@ -185,6 +185,14 @@ impl FileReader {
         ProjectionMask::leaves(schema, leaves.map(|(i, _)| i))
     }
 
+    /// The names of the leaf columns that reading `columns` touches.
+    #[cfg(test)]
+    pub(super) fn leaves(&self, columns: &Columns) -> Vec<String> {
+        let mask = self.mask(&columns.envelope, &columns.data);
+        let leaves = self.footer.parquet_schema().columns().iter().enumerate();
+        leaves.filter(|(i, _)| mask.leaf_included(*i)).map(|(_, leaf)| leaf.path().string()).collect()
+    }
+
     /// The rows per batch that keep its columns within [`BATCH_BYTES`].
     fn batch_rows(&self, mask: &ProjectionMask) -> usize {
         let groups = self.footer.metadata().row_groups().iter();

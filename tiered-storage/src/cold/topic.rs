@@ -108,7 +108,7 @@ impl ColdTopic {
             Ok(state) => data_fields(state)?,
             Err(_) => Fields::empty(),
         };
-        Ok(StoredFields::choose(&decoder.fields(), &held))
+        Ok(StoredFields::choose(decoder.fields(), &held))
     }
 
     /// Stores a data file. Nothing refers to it before [`ColdTopic::commit`].
@@ -128,9 +128,11 @@ impl ColdTopic {
     /// Makes the round part of the table, or finds that another writer was first.
     pub(crate) async fn commit(&self, commit: &Commit) -> Result<CommitOutcome, LogError> {
         let mut table = self.table.lock().await;
-        if commit.planned_on.is_none() && table.version().is_none() {
-            self.create(&mut table, &commit.data).await?;
-        } else if commit.planned_on != table.version() {
+        let planned_on = match commit.planned_on {
+            Some(version) => version,
+            None => self.create(&mut table, &commit.data).await?,
+        };
+        if table.version() != Some(planned_on) {
             return Ok(CommitOutcome::Lost);
         }
         if self.clock.now().since(commit.begun) > ORPHAN_AGE / 2 {
@@ -148,7 +150,8 @@ impl ColdTopic {
         Ok(outcome)
     }
 
-    async fn create(&self, table: &mut DeltaTable, data: &Fields) -> Result<(), LogError> {
+    /// Makes the table, if nobody has, and says which version of it is empty.
+    async fn create(&self, table: &mut DeltaTable, data: &Fields) -> Result<u64, LogError> {
         let columns = schema::table_schema(data)?;
         let properties = [
             (layout::FORMAT_PROPERTY, layout::FORMAT.to_string()),
@@ -164,9 +167,12 @@ impl ColdTopic {
             .with_raise_if_key_not_exists(false)
             .with_save_mode(SaveMode::Ignore)
             .await;
-        // Whoever made it, it is there now, or loading says why not.
-        drop(created);
-        self.load(table).await
+        self.load(table).await?;
+        match (table.version(), created) {
+            (None, Err(e)) => Err(self.failed("making", e)),
+            // Whoever made it, it was made empty.
+            _ => Ok(0),
+        }
     }
 
     /// Writes one entry of the Delta log: everything that the round changes.

@@ -25,7 +25,7 @@ pub enum Start {
 #[serde(untagged)]
 enum Written {
     Word(String),
-    Offsets(BTreeMap<Partition, i64>),
+    Offsets(BTreeMap<String, i64>),
 }
 
 impl Serialize for Start {
@@ -34,7 +34,9 @@ impl Serialize for Start {
             Start::Beginning => Written::Word("beginning".into()),
             Start::End => Written::Word("end".into()),
             Start::At(time) => Written::Word(time.to_string()),
-            Start::Offsets(offsets) => Written::Offsets(offsets.iter().map(|(p, o)| (*p, o.as_i64())).collect()),
+            Start::Offsets(offsets) => {
+                Written::Offsets(offsets.iter().map(|(p, o)| (p.to_string(), o.as_i64())).collect())
+            }
         };
         written.serialize(serializer)
     }
@@ -50,9 +52,9 @@ impl<'de> Deserialize<'de> for Start {
                 word.parse().map(Start::At).map_err(|_| D::Error::custom(format!("`{word}` is no start: {WRITE}")))
             }
             Written::Offsets(offsets) => {
-                let offset =
-                    |o: i64| Offset::from_i64(o).ok_or_else(|| D::Error::custom(format!("offset {o} is negative")));
-                offsets.into_iter().map(|(p, o)| Ok((p, offset(o)?))).collect::<Result<_, _>>().map(Start::Offsets)
+                let place = |(p, o): (String, i64)| Some((Partition(p.parse().ok()?), Offset::from_i64(o)?));
+                let offsets = offsets.into_iter().map(place).collect::<Option<_>>();
+                offsets.map(Start::Offsets).ok_or_else(|| D::Error::custom(WRITE))
             }
         }
     }
