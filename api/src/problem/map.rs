@@ -25,6 +25,9 @@ impl From<LogError> for Problem {
             LogError::Diverged { .. } => {
                 (StatusCode::CONFLICT, "TOPIC_REMADE", "deploy with `rebuild` to read the new topic")
             }
+            LogError::Truncated { .. } => {
+                (StatusCode::CONFLICT, "TOPIC_TRUNCATED", "make the topic again, and deploy its jobs with `rebuild`")
+            }
             LogError::KeyReused(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED", "use a new key for a new request")
             }
