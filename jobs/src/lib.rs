@@ -1,1 +1,17 @@
 //! Versioned stream jobs: a range of the log is a query, and its result is merged into a table.
+//!
+//! A [`JobSpec`] says what a job reads and how; [`CompiledJob`] is its SQL, planned once; a runner takes one version of it from range
+//! to range. This room knows nothing of aliases, promotion or HTTP.
+
+mod query;
+mod runner;
+mod spec;
+
+pub use query::{Change, CompiledJob, FailedRecord, JobInput, Part, Place, Records, Refusal, Touched, Worker};
+pub use runner::{
+    Failure, HoldTimedOut, Pace, PartitionStatus, Run, Runner, RunnerHandle, RunnerInit, RunnerStatus, SnapshotError,
+};
+pub use spec::{
+    Check, Digest, InputSpec, InvalidQuantity, JobSpec, OnError, Percent, PromotePolicy, STATE_VERSION, Span,
+    SpecError, parse_bytes, parse_duration,
+};

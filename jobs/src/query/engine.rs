@@ -1,0 +1,124 @@
+//! Running a compiled job over a range, whichever kind it is.
+//!
+//! One [`Worker`] per core takes in records and ends as a [`Part`]; the parts of a range are combined to what it [`Touched`]; with
+//! what the table holds of those keys that becomes the [`Change`] to commit.
+
+use std::sync::Arc;
+
+use arrow::array::RecordBatch;
+use datafusion::error::Result;
+use datafusion::execution::memory_pool::MemoryPool;
+use rekap_tables::Gathered;
+
+use super::records::{Change, FailedRecord, Records};
+use super::upsert::Candidates;
+use super::{CompiledJob, Query, aggregate, upsert};
+
+/// Takes in one core's share of a range.
+pub struct Worker<'a>(Kind<'a>);
+
+enum Kind<'a> {
+    Aggregate(aggregate::Partial<'a>),
+    Upsert(upsert::Partial<'a>),
+}
+
+/// What one worker made of its share.
+pub struct Part {
+    result: Keyed,
+    newest: Option<i64>,
+    /// How many records were below the horizon.
+    pub late: u64,
+}
+
+/// The keys that a range touched, each once, with what it says of them.
+pub struct Touched {
+    result: Keyed,
+    newest: Option<i64>,
+    /// How many records were below the horizon.
+    pub late: u64,
+}
+
+enum Keyed {
+    State(RecordBatch),
+    Candidates(Candidates),
+}
+
+impl CompiledJob {
+    /// A worker that takes its memory from `memory`.
+    pub fn worker(&self, memory: &Arc<dyn MemoryPool>) -> Result<Worker<'_>> {
+        Ok(Worker(match &self.query {
+            Query::Aggregate(query) => Kind::Aggregate(query.partial(memory)?),
+            Query::Upsert(query) => Kind::Upsert(query.partial(memory)?),
+        }))
+    }
+
+    /// The parts of one range as one.
+    pub fn combine(&self, parts: Vec<Part>, memory: &Arc<dyn MemoryPool>) -> Result<Touched> {
+        let (newest, late) =
+            (parts.iter().filter_map(|part| part.newest).max(), parts.iter().map(|part| part.late).sum());
+        let (mut states, mut candidates) = (vec![], vec![]);
+        for part in parts {
+            match part.result {
+                Keyed::State(state) => states.push(state),
+                Keyed::Candidates(part) => candidates.push(part),
+            }
+        }
+        let result = match &self.query {
+            Query::Aggregate(query) => Keyed::State(query.combine(states, memory)?),
+            Query::Upsert(query) => Keyed::Candidates(query.combine(candidates, memory)?),
+        };
+        Ok(Touched { result, newest, late })
+    }
+
+    /// The keys that a range touched, to gather what the table holds of them.
+    pub fn keys(&self, touched: &Touched) -> Result<RecordBatch> {
+        let key: Vec<usize> = (0..self.table.key().len()).collect();
+        match &touched.result {
+            Keyed::State(state) => Ok(state.project(&key)?),
+            Keyed::Candidates(candidates) => candidates.keys(key.len()),
+        }
+    }
+
+    /// What becomes of the touched keys, given what the table holds of them.
+    pub fn apply(&self, touched: Touched, stored: &Gathered) -> Result<Change> {
+        match (&self.query, touched.result) {
+            (Query::Aggregate(query), Keyed::State(state)) => query.apply(state, stored),
+            (Query::Upsert(query), Keyed::Candidates(candidates)) => query.apply(candidates, stored),
+            _ => unreachable!("a job's workers make parts of its own kind"),
+        }
+    }
+
+    /// Where the horizon stands after a range; `before` is the table's.
+    pub fn horizon(&self, before: Option<i64>, touched: &Touched) -> Option<i64> {
+        let retention = match &self.query {
+            Query::Aggregate(query) => &query.retention,
+            Query::Upsert(query) => &query.retention,
+        };
+        retention.as_ref().and_then(|retention| retention.horizon(before, touched.newest))
+    }
+}
+
+impl Worker<'_> {
+    /// Takes in records; answers those on which an expression failed, which are left out. Records below `horizon` (the table's when
+    /// the range began) are left out too, and counted.
+    pub fn add(&mut self, records: &Records, horizon: Option<i64>) -> Result<Vec<FailedRecord>> {
+        match &mut self.0 {
+            Kind::Aggregate(partial) => partial.add(records, horizon),
+            Kind::Upsert(partial) => partial.add(records, horizon),
+        }
+    }
+
+    /// What came of all that was taken in.
+    pub fn finish(self) -> Result<Part> {
+        match self.0 {
+            Kind::Aggregate(partial) => {
+                let (newest, late) = (partial.newest, partial.late);
+                Ok(Part { result: Keyed::State(partial.finish()?), newest, late })
+            }
+            Kind::Upsert(partial) => {
+                let (newest, late) = (partial.newest, partial.late);
+                Ok(Part { result: Keyed::Candidates(partial.finish()?), newest, late })
+            }
+        }
+    }
+}

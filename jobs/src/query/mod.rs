@@ -1,0 +1,116 @@
+//! SQL as an incremental query: a range of records in, the change of a table out.
+//!
+//! ```text
+//! SQL ─syntax─► analyzed plan ─shape─► branches (one per scan) ─► chains ─► aggregate | upsert ─► Change
+//! ```
+//!
+//! Two gates decide what may be a job: [`syntax`] for what the text shows (with its place), [`shape`] for what the plan holds (an
+//! explicit list of what is allowed). The rest is pure: no I/O, no clock, so equal records give an equal table however they are cut
+//! into ranges. Nothing here survives a crash or needs to: a job is compiled again from its specification.
+
+mod aggregate;
+mod aggregates;
+mod branch;
+mod chain;
+mod engine;
+mod grouped;
+mod inputs;
+mod plan;
+mod records;
+mod refusal;
+mod retention;
+mod session;
+mod shape;
+mod syntax;
+mod tombstones;
+mod upsert;
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use rekap_tables::TableSchema;
+use rekap_tiered_storage::Topic;
+
+pub(crate) use chain::is_environment;
+pub use engine::{Part, Touched, Worker};
+pub use inputs::JobInput;
+pub use records::{Change, FailedRecord, Records};
+pub use refusal::{Place, Refusal};
+
+use crate::spec::{Digest, JobSpec};
+use aggregate::AggregateQuery;
+use plan::Planner;
+use session::Session;
+use shape::Shape;
+use syntax::Syntax;
+use upsert::UpsertQuery;
+
+/// A job that is ready to run: planned once, run over any number of ranges.
+#[derive(Debug, Clone)]
+pub struct CompiledJob {
+    name: String,
+    digest: Digest,
+    inputs: Vec<JobInput>,
+    query: Query,
+    table: TableSchema,
+    warnings: Vec<String>,
+}
+
+#[derive(Debug, Clone)]
+enum Query {
+    Aggregate(AggregateQuery),
+    Upsert(UpsertQuery),
+}
+
+impl CompiledJob {
+    /// Plans a job over its topics (by the name of the input), or says why it cannot be one.
+    pub async fn compile(spec: &JobSpec, topics: &BTreeMap<String, Topic>) -> Result<Self, Refusal> {
+        let mut inputs = JobInput::all(spec, topics)?;
+        let decoders = inputs.iter().map(|input| (input.name.clone(), input.decoder.fingerprint())).collect();
+        let schemas = inputs.iter().map(|input| (input.name.clone(), input.schema())).collect();
+        let syntax = Syntax::parse(&spec.query)?;
+        let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
+        if let Some((name, place)) = syntax.unknown_input(&names) {
+            let detail = format!("`{name}` is no input of the job (there is {})", names.join(", "));
+            let remedy = format!("add [inputs.{name}] with its topic, or correct the name");
+            return Err(Refusal::new("UNKNOWN_INPUT", detail, remedy).at(place));
+        }
+        let session = Session::new(&schemas).map_err(Refusal::planner)?;
+        let plan = session.analyze(syntax.statement()).await.map_err(Refusal::planner)?;
+        let shape = Shape::of(plan, &syntax)?;
+        let mut warnings = vec![];
+        let mut planner = Planner { spec, session: &session, inputs: &mut inputs, warnings: &mut warnings };
+        let (query, table) = match &shape.aggregate {
+            Some(node) => planner.aggregate(&shape, node).map(|(query, table)| (Query::Aggregate(query), table))?,
+            None => planner.upsert(&shape).map(|(query, table)| (Query::Upsert(query), table))?,
+        };
+        Ok(CompiledJob { name: spec.name.clone(), digest: spec.digest(&decoders), inputs, query, table, warnings })
+    }
+
+    /// The job's name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The digest of all that decides its rows.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Its inputs, by number.
+    pub fn inputs(&self) -> &[JobInput] {
+        &self.inputs
+    }
+
+    /// The table that it fills.
+    pub fn table_schema(&self) -> &TableSchema {
+        &self.table
+    }
+
+    /// What its developer should know, though nothing is refused.
+    pub fn warnings(&self) -> &[String] {
+        &self.warnings
+    }
+}

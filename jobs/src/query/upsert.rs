@@ -1,0 +1,293 @@
+//! Upsert jobs: the latest record of each key.
+//!
+//! Which record is the latest is a total order over all records (the `order` columns, then the record's own place), so it does not
+//! matter in which order they come. A range keeps the latest candidate of each key, the table keeps its order key, and the greater one
+//! stays. A latest record that fails WHERE, or is a tombstone, leaves its order key and no row, so an older record cannot bring the row
+//! back.
+
+use std::sync::Arc;
+
+use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use arrow::compute::{concat_batches, filter_record_batch, interleave_record_batch, take_record_batch};
+use arrow::datatypes::SchemaRef;
+use arrow::row::{RowConverter, Rows, SortField};
+use datafusion::error::Result;
+use datafusion::execution::memory_pool::{MemoryConsumer, MemoryPool, MemoryReservation};
+use rekap_tables::Gathered;
+
+use super::chain::{Chain, Kept};
+use super::grouped::{Groups, columns_of, selected};
+use super::records::{Change, FailedRecord, Records};
+use super::retention::Retention;
+use super::tombstones::TombstoneKeys;
+
+/// An upsert job, planned.
+#[derive(Debug, Clone)]
+pub(super) struct UpsertQuery {
+    pub(super) branches: Vec<Branch>,
+    /// How many key columns there are.
+    pub(super) keys: usize,
+    /// Whether a record's offset alone says which is newer.
+    pub(super) by_offset: bool,
+    /// Key columns, then the columns of the order key, as the table keeps them.
+    pub(super) state: SchemaRef,
+    pub(super) output: SchemaRef,
+    pub(super) retention: Option<Retention>,
+}
+
+/// The ways from one input to the key and to the row.
+#[derive(Debug, Clone)]
+pub(super) struct Branch {
+    /// The number of the input.
+    pub(super) input: usize,
+    /// Where `_timestamp` stands among the columns read of that input, if it is needed.
+    pub(super) timestamp: Option<usize>,
+    /// To the key and order columns, for every record.
+    pub(super) keys: Chain,
+    /// To the output columns, for those that pass WHERE.
+    pub(super) rows: Chain,
+    /// How a tombstone's key columns are told from its record key; `None`: tombstones are ignored.
+    pub(super) tombstones: Option<TombstoneKeys>,
+}
+
+/// The latest candidates of some keys.
+#[derive(Debug, Clone)]
+pub(super) struct Candidates {
+    /// Key and order columns.
+    state: RecordBatch,
+    /// For each candidate its row in `rows`; NULL: it has none.
+    row: UInt32Array,
+    rows: RecordBatch,
+}
+
+/// One worker's part of a range.
+pub(super) struct Partial<'a> {
+    query: &'a UpsertQuery,
+    latest: Latest<'a>,
+    pub(super) newest: Option<i64>,
+    pub(super) late: u64,
+}
+
+/// Keeps the greatest candidate of each key.
+struct Latest<'a> {
+    query: &'a UpsertQuery,
+    groups: Groups,
+    converter: RowConverter,
+    held: Vec<(Candidates, Rows)>,
+    /// For each key: its candidate, as a batch and a row in it.
+    best: Vec<(usize, usize)>,
+    memory: MemoryReservation,
+}
+
+impl UpsertQuery {
+    pub(super) fn partial(&self, memory: &Arc<dyn MemoryPool>) -> Result<Partial<'_>> {
+        Ok(Partial { query: self, latest: Latest::new(self, memory)?, newest: None, late: 0 })
+    }
+
+    /// The parts of a range as one, each key once.
+    pub(super) fn combine(&self, parts: Vec<Candidates>, memory: &Arc<dyn MemoryPool>) -> Result<Candidates> {
+        if let [one] = parts.as_slice() {
+            return Ok(one.clone());
+        }
+        let mut latest = Latest::new(self, memory)?;
+        parts.into_iter().try_for_each(|part| latest.add(part))?;
+        latest.finish()
+    }
+
+    /// What becomes of the touched keys, given what the table holds of them: a candidate older than the stored order key is dropped.
+    pub(super) fn apply(&self, touched: Candidates, stored: &Gathered) -> Result<Change> {
+        let newer = self.newer(&touched.state, stored)?;
+        let state = filter_record_batch(&touched.state, &newer)?;
+        let row = arrow::compute::filter(&touched.row, &newer)?;
+        let row = row.as_any().downcast_ref::<UInt32Array>().expect("rows are u32");
+        let has_row: BooleanArray = (0..row.len()).map(|i| Some(row.is_valid(i))).collect();
+        let rows = take_record_batch(&touched.rows, &UInt32Array::from_iter_values(row.iter().flatten()))?;
+        Ok(Change { state, has_row, rows, output_error: None })
+    }
+
+    fn newer(&self, touched: &RecordBatch, stored: &Gathered) -> Result<BooleanArray> {
+        let mut newer = vec![true; touched.num_rows()];
+        if stored.state.num_rows() > 0 {
+            let converter = self.order_converter()?;
+            let here = converter.convert_columns(&touched.columns()[self.keys..])?;
+            let there = converter.convert_columns(&stored.state.columns()[self.keys..])?;
+            for (i, row) in selected(&stored.found).into_iter().enumerate() {
+                newer[row] = here.row(row) > there.row(i);
+            }
+        }
+        Ok(BooleanArray::from(newer))
+    }
+
+    fn order_converter(&self) -> Result<RowConverter> {
+        let order = &self.state.fields()[self.keys..];
+        Ok(RowConverter::new(order.iter().map(|field| SortField::new(field.data_type().clone())).collect())?)
+    }
+
+    fn key_schema(&self) -> SchemaRef {
+        columns_of(&self.state, &(0..self.keys).collect::<Vec<_>>())
+    }
+}
+
+impl Candidates {
+    /// The key columns, to look up what the table holds.
+    pub(super) fn keys(&self, n: usize) -> Result<RecordBatch> {
+        Ok(self.state.project(&(0..n).collect::<Vec<_>>())?)
+    }
+
+    fn filter(self, mask: &BooleanArray) -> Result<Self> {
+        let row = arrow::compute::filter(&self.row, mask)?;
+        let row = row.as_any().downcast_ref::<UInt32Array>().expect("rows are u32").clone();
+        Ok(Candidates { state: filter_record_batch(&self.state, mask)?, row, rows: self.rows })
+    }
+
+    fn size(&self) -> usize {
+        self.state.get_array_memory_size() + self.row.get_array_memory_size() + self.rows.get_array_memory_size()
+    }
+}
+
+impl Partial<'_> {
+    /// Takes in records; answers those on which an expression failed. Records below `horizon` are counted and left out.
+    pub(super) fn add(&mut self, records: &Records, horizon: Option<i64>) -> Result<Vec<FailedRecord>> {
+        let mut failures = vec![];
+        for (number, branch) in self.query.branches.iter().enumerate() {
+            if branch.input == records.input {
+                let candidates = self.query.candidates(records, branch, number, &mut failures)?;
+                let candidates = self.in_time(candidates, horizon)?;
+                self.latest.add(candidates)?;
+            }
+        }
+        Ok(failures)
+    }
+
+    fn in_time(&mut self, mut candidates: Candidates, horizon: Option<i64>) -> Result<Candidates> {
+        let Some(retention) = &self.query.retention else { return Ok(candidates) };
+        if let Some(in_time) = retention.in_time(candidates.state.column(retention.time), horizon)? {
+            self.late += in_time.false_count() as u64;
+            candidates = candidates.filter(&in_time)?;
+        }
+        let timestamps = candidates.state.num_columns() - super::records::PLACE_COLUMNS;
+        let newest = retention.newest(candidates.state.column(retention.time), candidates.state.column(timestamps))?;
+        self.newest = self.newest.max(newest);
+        Ok(candidates)
+    }
+
+    /// The latest candidate of each key seen.
+    pub(super) fn finish(self) -> Result<Candidates> {
+        self.latest.finish()
+    }
+}
+
+impl UpsertQuery {
+    /// The candidates among some records: all but those on which an expression fails.
+    fn candidates(
+        &self,
+        records: &Records,
+        branch: &Branch,
+        number: usize,
+        failures: &mut Vec<FailedRecord>,
+    ) -> Result<Candidates> {
+        let tombstone = |row: usize| records.tombstones.as_ref().is_some_and(|mask| mask.value(row));
+        let patched = match (&branch.tombstones, &records.tombstones) {
+            (Some(keys), Some(mask)) if mask.true_count() > 0 => keys.patch(&records.rows, mask)?,
+            _ => records.rows.clone(),
+        };
+        let (keys, no_key) = branch.keys.run(&patched)?;
+        let (rows, no_row) = branch.rows.run(&records.rows)?;
+        let mut usable = vec![true; records.rows.num_rows()];
+        for failed in no_key.into_iter().chain(no_row.into_iter().filter(|failed| !tombstone(failed.row))) {
+            usable[failed.row] = false;
+            failures.push(records.failed(failed.row, failed.detail));
+        }
+        if branch.tombstones.is_none() {
+            (0..usable.len()).filter(|row| tombstone(*row)).for_each(|row| usable[row] = false);
+        }
+        let mut output = vec![None; usable.len()];
+        let passed = rows.iter().flat_map(|kept| kept.rows.values());
+        passed.enumerate().for_each(|(i, row)| output[*row as usize] = Some(i as u32));
+        (0..output.len()).filter(|row| tombstone(*row)).for_each(|row| output[row] = None);
+
+        let rows = concat_batches(&self.output, rows.iter().map(|kept| &kept.batch))?;
+        let all = self.with_order(keys, records, branch, number)?;
+        let (state, of): (RecordBatch, Vec<u32>) = all;
+        let row = of.iter().map(|row| output[*row as usize]).collect();
+        let usable: BooleanArray = of.iter().map(|row| Some(usable[*row as usize])).collect();
+        let candidates = Candidates { state, row, rows };
+        if usable.false_count() == 0 { Ok(candidates) } else { candidates.filter(&usable) }
+    }
+
+    /// Key and order columns, and which record each row is of.
+    fn with_order(
+        &self,
+        keys: Vec<Kept>,
+        records: &Records,
+        branch: &Branch,
+        number: usize,
+    ) -> Result<(RecordBatch, Vec<u32>)> {
+        let of: Vec<u32> = keys.iter().flat_map(|kept| kept.rows.values()).copied().collect();
+        let keys = concat_batches(branch.keys.schema(), keys.iter().map(|kept| &kept.batch))?;
+        let places = records.places(branch.timestamp, number);
+        let places = if self.by_offset { &places[places.len() - 1..] } else { &places };
+        let indices = UInt32Array::from(of.clone());
+        let places =
+            places.iter().map(|place| arrow::compute::take(place, &indices, None)).collect::<Result<Vec<_>, _>>()?;
+        let columns: Vec<ArrayRef> = keys.columns().iter().cloned().chain(places).collect();
+        Ok((RecordBatch::try_new(self.state.clone(), columns)?, of))
+    }
+}
+
+impl<'a> Latest<'a> {
+    fn new(query: &'a UpsertQuery, memory: &Arc<dyn MemoryPool>) -> Result<Self> {
+        Ok(Latest {
+            query,
+            groups: Groups::new(query.key_schema())?,
+            converter: query.order_converter()?,
+            held: vec![],
+            best: vec![],
+            memory: MemoryConsumer::new("range of a job").register(memory),
+        })
+    }
+
+    fn add(&mut self, candidates: Candidates) -> Result<()> {
+        let (keys, order) = candidates.state.columns().split_at(self.query.keys);
+        let order = self.converter.convert_columns(order)?;
+        let batch = self.held.len();
+        for (row, group) in self.groups.number(keys)?.iter().enumerate() {
+            match self.best.get_mut(*group) {
+                None => self.best.push((batch, row)),
+                Some(best) => {
+                    let there = if best.0 == batch { order.row(best.1) } else { self.held[best.0].1.row(best.1) };
+                    if order.row(row) > there {
+                        *best = (batch, row);
+                    }
+                }
+            }
+        }
+        self.memory.try_grow(candidates.size() + order.size())?;
+        self.held.push((candidates, order));
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Candidates> {
+        if self.best.is_empty() {
+            let (state, output) = (self.query.state.clone(), self.query.output.clone());
+            let row = UInt32Array::from(Vec::<u32>::new());
+            return Ok(Candidates { state: RecordBatch::new_empty(state), row, rows: RecordBatch::new_empty(output) });
+        }
+        let states: Vec<&RecordBatch> = self.held.iter().map(|(candidates, _)| &candidates.state).collect();
+        let rows: Vec<&RecordBatch> = self.held.iter().map(|(candidates, _)| &candidates.rows).collect();
+        let (mut row, mut places) = (vec![], vec![]);
+        for (batch, candidate) in &self.best {
+            let held = &self.held[*batch].0.row;
+            row.push(held.is_valid(*candidate).then_some(places.len() as u32));
+            if held.is_valid(*candidate) {
+                places.push((*batch, held.value(*candidate) as usize));
+            }
+        }
+        let rows = if places.is_empty() {
+            RecordBatch::new_empty(self.query.output.clone())
+        } else {
+            interleave_record_batch(&rows, &places)?
+        };
+        Ok(Candidates { state: interleave_record_batch(&states, &self.best)?, row: row.into(), rows })
+    }
+}

@@ -1,0 +1,308 @@
+//! The loop of one version: look what there is, cut a range, run it, commit it, tell.
+//!
+//! Everything it knows is in its table: after a crash it claims the table and goes on from the table's positions. A commit that was
+//! written just before the crash is seen there; one that was not is read again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rekap_tables::{Commit, CommitOutcome, TableStatus};
+use rekap_tiered_storage::{Clock, LogSlice, Positions, Segment, Tier, Topic};
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::Instant;
+
+use super::control::{Control, SnapshotError, passed};
+use super::cut::{Cut, cut};
+use super::failure::{Failure, RangeError};
+use super::pace::Bound;
+use super::range::Bench;
+use super::status::{PartitionStatus, Run, RunnerStatus};
+
+/// The first pause before something is tried again; it doubles up to [`MAX_BACKOFF`].
+const MIN_BACKOFF: Duration = Duration::from_millis(100);
+
+/// The longest pause before something is tried again: a disk or a store that is back is noticed within it.
+const MAX_BACKOFF: Duration = Duration::from_secs(30);
+
+/// The span over which the rate is measured.
+const RATE_SPAN: Duration = Duration::from_secs(2);
+
+pub(super) struct Driver {
+    pub(super) bench: Arc<Bench>,
+    pub(super) topics: Vec<Topic>,
+    pub(super) start: Positions,
+    pub(super) accept_gap: bool,
+    pub(super) bound: Bound,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) status: watch::Sender<RunnerStatus>,
+    /// The readable ends when the runner started: behind them it replays.
+    pub(super) goal: Option<Positions>,
+    pub(super) rate: Rate,
+}
+
+/// What one turn of the loop came to.
+enum Turn {
+    Committed,
+    NothingToRead,
+    /// A range was computed and dropped, because a snapshot was asked for inside it.
+    Dropped,
+}
+
+impl Driver {
+    /// Runs until it is stopped or cannot go on.
+    pub(super) async fn run(mut self) {
+        let control = self.bench.control.clone();
+        let mut appended = self.bench.log.hot.appended();
+        let mut backoff = MIN_BACKOFF;
+        loop {
+            if control.is_stopped() {
+                return self.end(Run::Stopped);
+            }
+            if control.is_paused() {
+                self.pause(&control).await;
+                continue;
+            }
+            appended.borrow_and_update();
+            match self.turn().await {
+                Ok(Turn::Committed | Turn::Dropped) => backoff = MIN_BACKOFF,
+                Ok(Turn::NothingToRead) => {
+                    backoff = MIN_BACKOFF;
+                    tokio::select! {
+                        _ = appended.changed() => {}
+                        () = control.changed() => {}
+                    }
+                }
+                Err(RangeError::Stopped) => {}
+                Err(RangeError::Fatal(failure)) => return self.fail(failure),
+                Err(RangeError::Environment(problem) | RangeError::TooLarge(problem)) => {
+                    tracing::warn!(table = %self.bench.table.id(), problem, "a range is tried again");
+                    self.status.send_modify(|status| status.problem = Some(problem));
+                    tokio::select! {
+                        () = tokio::time::sleep(backoff) => {}
+                        () = control.changed() => {}
+                    }
+                    backoff = (backoff * 2).min(MAX_BACKOFF);
+                }
+            }
+        }
+    }
+
+    async fn turn(&mut self) -> Result<Turn, RangeError> {
+        let at = self.bench.table.status();
+        let ends = self.ends().await?;
+        let goal = self.goal.get_or_insert_with(|| ends.clone()).clone();
+        self.answer(&at.positions);
+        let next = cut(&at.positions, &ends, &self.bench.control.targets(), self.bound.records());
+        if next.ranges.is_empty() {
+            self.tell(&at, &ends, None, |run| match run {
+                _ if at.positions.reached(&ends) => Run::Live,
+                Run::Paused | Run::Stopped => Run::CatchingUp,
+                other => other,
+            });
+            return Ok(Turn::NothingToRead);
+        }
+        let slices = self.slices(&next).await?;
+        let commit = match self.compute(&next, &slices, &at).await {
+            Err(RangeError::TooLarge(_)) if self.bound.shrink(next.len()) => return Ok(Turn::Dropped),
+            computed => computed?,
+        };
+        let _gate = self.bench.control.gate().await;
+        if self.bench.control.targets().iter().any(|target| next.passes(target)) {
+            return Ok(Turn::Dropped);
+        }
+        if self.bench.control.is_stopped() {
+            return Err(RangeError::Stopped);
+        }
+        self.commit(commit.0).await?;
+        self.bound.grow();
+        self.rate.add(next.len());
+        let after = self.bench.table.status();
+        self.tell(&after, &ends, Some(&slices), |_| match next.whole {
+            _ if !after.positions.reached(&goal) => Run::Replaying,
+            true => Run::Live,
+            false => Run::CatchingUp,
+        });
+        let output_error = commit.1;
+        self.status.send_if_modified(|status| {
+            let changes = output_error.is_some() && status.output_error != output_error;
+            if changes {
+                status.output_error = output_error;
+            }
+            changes
+        });
+        self.answer(&after.positions);
+        Ok(Turn::Committed)
+    }
+
+    /// The readable ends of all partitions.
+    async fn ends(&self) -> Result<Positions, RangeError> {
+        let mut ends = Positions::new();
+        for topic in &self.topics {
+            for (partition, range) in self.bench.log.hot.ranges(&topic.name).await? {
+                ends.set(&topic.name, partition, range.end);
+            }
+        }
+        Ok(ends)
+    }
+
+    /// Plans how a range is read, with the number of the input of each part.
+    async fn slices(&self, cut: &Cut) -> Result<Vec<(usize, LogSlice)>, RangeError> {
+        let mut slices = vec![];
+        for ((name, partition), range) in &cut.ranges {
+            let number =
+                self.topics.iter().position(|topic| topic.name == *name).expect("ranges are of the job's topics");
+            let (log, topic) = (&self.bench.log, &self.topics[number]);
+            let slice = match self.accept_gap {
+                true => log.slice_across_gaps(topic, *partition, *range).await?,
+                false => log.slice(topic, *partition, *range).await?,
+            };
+            slices.push((number, slice));
+        }
+        Ok(slices)
+    }
+
+    async fn compute(
+        &self,
+        cut: &Cut,
+        slices: &[(usize, LogSlice)],
+        at: &Arc<TableStatus>,
+    ) -> Result<(Commit, Option<String>), RangeError> {
+        let workers = self.bound.workers(cut.len());
+        let parts = slices.iter().cloned().flat_map(|(number, slice)| {
+            slice.split(workers).into_iter().map(move |part| (number, part)).collect::<Vec<_>>()
+        });
+        let (bench, cut, parts, at) = (self.bench.clone(), cut.clone(), parts.collect(), at.clone());
+        let run = spawn_blocking(move || bench.run(&cut, parts, workers, &at));
+        run.await.expect("a range does not panic")
+    }
+
+    async fn commit(&self, commit: Commit) -> Result<(), RangeError> {
+        let table = self.bench.table.clone();
+        match spawn_blocking(move || table.commit(commit)).await.expect("a commit does not panic")? {
+            CommitOutcome::Committed | CommitOutcome::AlreadyApplied => Ok(()),
+            CommitOutcome::Fenced => Err(RangeError::fatal(
+                "FENCED",
+                format!("another writer has claimed table `{}`", self.bench.table.id()),
+                "nothing is lost: the other writer goes on",
+            )),
+        }
+    }
+
+    /// Answers the snapshots that are decided at these positions.
+    fn answer(&self, at: &Positions) {
+        for request in self.bench.control.decided(at) {
+            let target = request.target;
+            let answer = match passed(at, &target) {
+                true => Err(SnapshotError::PastTarget { at: at.clone(), target }),
+                false => Ok(self.bench.table.snapshot()),
+            };
+            // Whoever asked may be gone.
+            _ = request.reply.send(answer);
+        }
+    }
+
+    async fn pause(&self, control: &Control) {
+        control.close(&self.bench.table.status().positions);
+        self.status.send_modify(|status| status.run = Run::Paused);
+        while control.is_paused() && !control.is_stopped() {
+            control.changed().await;
+        }
+        control.open();
+        self.status.send_modify(|status| status.run = Run::CatchingUp);
+    }
+
+    fn fail(&self, reason: Failure) {
+        tracing::error!(table = %self.bench.table.id(), code = reason.code, "the version failed: {reason}");
+        self.end(Run::Failed { reason });
+    }
+
+    fn end(&self, run: Run) {
+        self.bench.control.close(&self.bench.table.status().positions);
+        self.status.send_modify(|status| status.run = run);
+    }
+
+    /// Tells where the runner stands.
+    fn tell(
+        &self,
+        at: &TableStatus,
+        ends: &Positions,
+        slices: Option<&[(usize, LogSlice)]>,
+        run: impl FnOnce(Run) -> Run,
+    ) {
+        let now = self.clock.now();
+        let tiers = slices.unwrap_or_default();
+        self.status.send_modify(|status| {
+            status.run = run(status.run.clone());
+            status.partitions = partitions(at, ends, tiers, &self.topics, &status.partitions);
+            status.positions = at.positions.clone();
+            status.targets = ends.clone();
+            status.records_done = self.start.distance_to(&at.positions);
+            status.records_total = self.start.distance_to(&ends.max(&at.positions));
+            status.rate_per_s = if at.positions.reached(ends) && slices.is_none() { 0.0 } else { self.rate.per_s() };
+            status.last_progress_at = now;
+            status.dead_letters = at.dead_letters;
+            status.problem = None;
+        });
+    }
+}
+
+fn partitions(
+    at: &TableStatus,
+    ends: &Positions,
+    slices: &[(usize, LogSlice)],
+    topics: &[Topic],
+    before: &[PartitionStatus],
+) -> Vec<PartitionStatus> {
+    let each = ends.iter().enumerate().map(|(i, (topic, partition, target))| {
+        let slice =
+            slices.iter().find(|(number, slice)| topics[*number].name == *topic && slice.partition() == partition);
+        let known = before.get(i).map_or(Tier::Hot, |status| status.tier);
+        PartitionStatus {
+            topic: topic.clone(),
+            partition,
+            position: at.positions.get(topic, partition).unwrap_or_default(),
+            target,
+            tier: slice.map_or(known, |(_, slice)| tier(slice)),
+        }
+    });
+    each.collect()
+}
+
+/// The tier that holds the end of a slice, which is where its reader goes on.
+fn tier(slice: &LogSlice) -> Tier {
+    match slice.segments().last() {
+        Some(Segment::Cold { .. }) => Tier::Cold,
+        _ => Tier::Hot,
+    }
+}
+
+/// Offsets a second, over the last spans.
+pub(super) struct Rate {
+    since: Instant,
+    done: u64,
+    before: f64,
+}
+
+impl Rate {
+    pub(super) fn new() -> Self {
+        Rate { since: Instant::now(), done: 0, before: 0.0 }
+    }
+
+    fn add(&mut self, offsets: u64) {
+        if self.since.elapsed() > RATE_SPAN {
+            self.before = self.here();
+            (self.since, self.done) = (Instant::now(), 0);
+        }
+        self.done += offsets;
+    }
+
+    fn here(&self) -> f64 {
+        self.done as f64 / self.since.elapsed().as_secs_f64().max(1e-3)
+    }
+
+    fn per_s(&self) -> f64 {
+        let young = self.before > 0.0 && self.since.elapsed() < RATE_SPAN / 4;
+        if young { self.before } else { self.here() }
+    }
+}

@@ -1,0 +1,90 @@
+//! What goes wrong in a run, by what the runner does about it.
+
+use std::fmt;
+
+use datafusion::common::DataFusionError;
+use rekap_tables::TableError;
+use rekap_tiered_storage::{LogError, Offset, Partition, TopicName};
+use serde::{Deserialize, Serialize};
+
+use crate::query::is_environment;
+
+/// Why a version failed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// The stable code.
+    pub code: String,
+    /// What happened, to what.
+    pub detail: String,
+    /// What to do.
+    pub remedy: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}; {}", self.detail, self.remedy)
+    }
+}
+
+/// Why a range was not committed. Nothing of it was written.
+#[derive(Debug)]
+pub(super) enum RangeError {
+    /// Trying again may help.
+    Environment(String),
+    /// A smaller range may do.
+    TooLarge(String),
+    /// The runner was told to end.
+    Stopped,
+    /// Trying again gives the same.
+    Fatal(Failure),
+}
+
+impl RangeError {
+    pub(super) fn fatal(code: &str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
+        RangeError::Fatal(Failure { code: code.into(), detail: detail.into(), remedy: remedy.into() })
+    }
+
+    /// A record that an input with `on_error = "fail"` met.
+    pub(super) fn record(topic: &TopicName, partition: Partition, offset: Offset, detail: &str) -> Self {
+        RangeError::fatal(
+            "RECORD_FAILED",
+            format!("topic `{topic}` partition {partition} offset {offset}: {detail}"),
+            "correct the query or the columns and deploy again, or set on_error = \"dead-letter\"",
+        )
+    }
+}
+
+impl From<LogError> for RangeError {
+    fn from(error: LogError) -> Self {
+        let code = match &error {
+            LogError::Store { .. } | LogError::OutOfRange { .. } => return RangeError::Environment(error.to_string()),
+            LogError::Gap { .. } => "GAP",
+            LogError::Diverged { .. } | LogError::UnknownTopic(_) => "TOPIC_REPLACED",
+            _ => "LOG_UNREADABLE",
+        };
+        RangeError::fatal(code, error.to_string(), "deploy again with `rebuild`, or restore what is missing and resume")
+    }
+}
+
+impl From<TableError> for RangeError {
+    fn from(error: TableError) -> Self {
+        let code = match &error {
+            TableError::Store { .. } | TableError::NotAt { .. } => return RangeError::Environment(error.to_string()),
+            TableError::KeyTooLong { .. } => "KEY_TOO_LONG",
+            _ => "TABLE_UNUSABLE",
+        };
+        RangeError::fatal(code, error.to_string(), "deploy the corrected query, or replay the version")
+    }
+}
+
+impl From<DataFusionError> for RangeError {
+    fn from(error: DataFusionError) -> Self {
+        match error.find_root() {
+            DataFusionError::ResourcesExhausted(_) => RangeError::TooLarge(error.strip_backtrace()),
+            _ if is_environment(&error) => RangeError::Environment(error.strip_backtrace()),
+            _ => {
+                RangeError::fatal("ENGINE", error.strip_backtrace(), "change the query; this is a bug worth reporting")
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! One range: read, run, combined, and merged with what the table holds. It ends as a commit that is not written yet.
+//!
+//! All of it runs on threads that may block: decoding and aggregating would hold up everybody else on the async ones.
+
+use std::collections::BTreeMap;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use datafusion::execution::memory_pool::MemoryPool;
+use futures::StreamExt as _;
+use rekap_tables::{Commit, DeadLetter, Table, TableStatus, WriterEpoch};
+use rekap_tiered_storage::{InputBatch, Log, LogSlice, Offset, Partition, ReadPlan};
+use tokio::runtime::Handle;
+
+use super::control::Control;
+use super::cut::Cut;
+use super::failure::RangeError;
+use crate::query::{CompiledJob, JobInput, Part, Records};
+use crate::spec::OnError;
+
+/// Bytes of dead letters that one range may hold in memory before it is cut smaller.
+const MAX_DEAD_LETTER_BYTES: usize = 64 << 20;
+
+/// What every range of a runner needs.
+pub(super) struct Bench {
+    pub(super) job: Arc<CompiledJob>,
+    pub(super) table: Table,
+    pub(super) log: Arc<Log>,
+    pub(super) reads: Vec<Arc<ReadPlan>>,
+    pub(super) memory: Arc<dyn MemoryPool>,
+    pub(super) control: Arc<Control>,
+    pub(super) epoch: WriterEpoch,
+}
+
+/// Parts of a range, each with the number of its input, waiting for a worker.
+type Queue = Mutex<VecDeque<(usize, LogSlice)>>;
+
+/// What a range gives beside its rows.
+#[derive(Default)]
+struct Aside {
+    dead: BTreeMap<(usize, Partition, Offset), DeadLetter>,
+    bytes: usize,
+    tombstones: u64,
+}
+
+impl Bench {
+    /// Runs a range with so many workers. Answers its commit, and why the row of some key could not be computed.
+    pub(super) fn run(
+        &self,
+        cut: &Cut,
+        slices: Vec<(usize, LogSlice)>,
+        workers: usize,
+        status: &TableStatus,
+    ) -> Result<(Commit, Option<String>), RangeError> {
+        let horizon = status.horizon;
+        let queue = Mutex::new(slices.into_iter().collect());
+        let shares = self.shares(&queue, workers, horizon)?;
+        let (parts, asides): (Vec<Part>, Vec<Aside>) = shares.into_iter().unzip();
+        let touched = self.job.combine(parts, &self.memory)?;
+        let (late, horizon) = (touched.late, self.job.horizon(horizon, &touched));
+        let stored = self.table.gather(&self.job.keys(&touched)?)?;
+        let change = self.job.apply(touched, &stored)?;
+        let from = cut
+            .ranges
+            .keys()
+            .filter_map(|(topic, partition)| Some((topic, *partition, status.positions.get(topic, *partition)?)));
+        let commit = Commit {
+            epoch: self.epoch,
+            from: from.collect(),
+            to: cut.to(),
+            state: change.state,
+            has_row: change.has_row,
+            rows: change.rows,
+            tombstones_skipped: asides.iter().map(|aside| aside.tombstones).sum(),
+            dead_letters: self.dead_letters(asides)?,
+            late,
+            horizon,
+        };
+        Ok((commit, change.output_error))
+    }
+
+    fn shares(&self, queue: &Queue, workers: usize, horizon: Option<i64>) -> Result<Vec<(Part, Aside)>, RangeError> {
+        let runtime = Handle::current();
+        if workers == 1 {
+            return Ok(vec![self.share(queue, horizon, &runtime)?]);
+        }
+        std::thread::scope(|scope| {
+            let share = || scope.spawn(|| self.share(queue, horizon, &runtime));
+            let threads: Vec<_> = (0..workers).map(|_| share()).collect();
+            threads.into_iter().map(|thread| thread.join().expect("a worker does not panic")).collect()
+        })
+    }
+
+    /// One worker: takes parts of the range until none is left.
+    fn share(&self, queue: &Queue, horizon: Option<i64>, runtime: &Handle) -> Result<(Part, Aside), RangeError> {
+        let (mut worker, mut aside) = (self.job.worker(&self.memory)?, Aside::default());
+        let next = || queue.lock().expect("no thread panics while it holds this lock").pop_front();
+        while let Some((number, slice)) = next() {
+            let input = &self.job.inputs()[number];
+            let mut batches = self.log.read(slice, self.reads[number].clone());
+            while let Some(batch) = runtime.block_on(batches.next()) {
+                if self.control.is_stopped() {
+                    return Err(RangeError::Stopped);
+                }
+                let mut batch = batch?;
+                aside.take(number, input, &mut batch)?;
+                let records = Records {
+                    input: number,
+                    partition: batch.partition,
+                    offsets: batch.offsets,
+                    rows: batch.rows,
+                    tombstones: batch.tombstone_mask,
+                };
+                for failed in worker.add(&records, horizon)? {
+                    let letter =
+                        letter(input, failed.partition, failed.offset, "EVALUATION_FAILED", failed.detail, None);
+                    aside.put(number, input, letter)?;
+                }
+            }
+        }
+        Ok((worker.finish()?, aside))
+    }
+
+    /// The dead letters of a range, with the values of those that only failed in an expression.
+    fn dead_letters(&self, asides: Vec<Aside>) -> Result<Vec<DeadLetter>, RangeError> {
+        let mut letters = vec![];
+        for ((number, partition, offset), mut letter) in asides.into_iter().flat_map(|aside| aside.dead) {
+            if letter.code == "EVALUATION_FAILED" {
+                let topic = &self.job.inputs()[number].topic;
+                let found = Handle::current().block_on(self.log.records(topic, partition, offset, 1))?.0;
+                letter.value =
+                    found.iter().find_map(|(_, batch)| batch.values().iter().next().flatten().map(<[u8]>::to_vec));
+            }
+            letters.push(letter);
+        }
+        Ok(letters)
+    }
+}
+
+impl Aside {
+    /// Takes what is no row out of a batch.
+    fn take(&mut self, number: usize, input: &JobInput, batch: &mut InputBatch) -> Result<(), RangeError> {
+        if !input.tombstones {
+            self.tombstones += batch.tombstones;
+        }
+        for bad in batch.failures.drain(..) {
+            self.put(
+                number,
+                input,
+                letter(input, batch.partition, bad.offset, "UNDECODABLE", bad.detail, Some(bad.value)),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn put(&mut self, number: usize, input: &JobInput, letter: DeadLetter) -> Result<(), RangeError> {
+        if input.on_error == OnError::Fail {
+            return Err(RangeError::record(&letter.topic, letter.partition, letter.offset, &letter.detail));
+        }
+        self.bytes += size_of::<DeadLetter>() + letter.detail.len() + letter.value.as_ref().map_or(0, Vec::len);
+        if self.bytes > MAX_DEAD_LETTER_BYTES {
+            return Err(RangeError::TooLarge(format!("dead letters of more than {MAX_DEAD_LETTER_BYTES} bytes")));
+        }
+        self.dead.insert((number, letter.partition, letter.offset), letter);
+        Ok(())
+    }
+}
+
+fn letter(
+    input: &JobInput,
+    partition: Partition,
+    offset: Offset,
+    code: &str,
+    detail: String,
+    value: Option<Vec<u8>>,
+) -> DeadLetter {
+    let (topic, input) = (input.topic.name.clone(), input.name.clone());
+    DeadLetter { input, topic, partition, offset, code: code.into(), detail, value }
+}

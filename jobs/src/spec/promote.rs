@@ -1,0 +1,96 @@
+//! The policy by which versions of a job are promoted. It is no part of a version's digest: it decides when rows are served, not
+//! what they are.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::SpecError;
+use super::fields::Fields;
+use super::quantity::{Percent, Span};
+
+/// When a version may take over, and for how long the one before is kept warm.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Value")]
+pub struct PromotePolicy {
+    /// Promote without being asked once a version is ready.
+    pub auto: bool,
+    /// How far behind the readable end a ready version may be.
+    pub max_lag: Span,
+    /// For how long all conditions have to hold before a version is ready.
+    pub ready_for: Span,
+    /// Without progress for this long a version fails.
+    pub stall_timeout: Span,
+    /// For how long the version before is kept warm after a promotion.
+    pub rollback_window: Span,
+    /// The greatest share of rows that may differ from the serving version's; `None` sets no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_changed: Option<Percent>,
+    /// Queries over the old and the new rows that have to hold.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<Check>,
+}
+
+/// A query over `old`, `new` and `diff`: true passes, false fails, NULL or no rows is inconclusive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What it shows, for people.
+    pub name: String,
+    /// The query.
+    pub sql: String,
+}
+
+impl Default for PromotePolicy {
+    fn default() -> Self {
+        let seconds = |n| Span(Duration::from_secs(n));
+        PromotePolicy {
+            auto: false,
+            max_lag: seconds(1),
+            ready_for: seconds(5),
+            stall_timeout: seconds(10 * 60),
+            rollback_window: seconds(24 * 60 * 60),
+            max_changed: None,
+            checks: vec![],
+        }
+    }
+}
+
+impl TryFrom<Value> for PromotePolicy {
+    type Error = SpecError;
+
+    fn try_from(value: Value) -> Result<Self, SpecError> {
+        PromotePolicy::parse(value)
+    }
+}
+
+impl PromotePolicy {
+    pub(super) fn parse(value: Value) -> Result<Self, SpecError> {
+        let mut fields = Fields::of(value, "promote")?;
+        let defaults = PromotePolicy::default();
+        let mut span = |field, default| fields.parsed(field, str::parse::<Span>).map(|span| span.unwrap_or(default));
+        let max_lag = span("max_lag", defaults.max_lag)?;
+        let ready_for = span("ready_for", defaults.ready_for)?;
+        let stall_timeout = span("stall_timeout", defaults.stall_timeout)?;
+        let rollback_window = span("rollback_window", defaults.rollback_window)?;
+        let policy = PromotePolicy {
+            auto: fields.boolean("auto")?.unwrap_or(defaults.auto),
+            max_lag,
+            ready_for,
+            stall_timeout,
+            rollback_window,
+            max_changed: fields.parsed("max_changed", str::parse)?,
+            checks: fields.list("checks")?.into_iter().enumerate().map(check).collect::<Result<_, _>>()?,
+        };
+        fields.finish()?;
+        Ok(policy)
+    }
+}
+
+fn check((i, value): (usize, Value)) -> Result<Check, SpecError> {
+    let mut fields = Fields::of(value, &format!("promote.checks[{i}]"))?;
+    let name = fields.required_text("name", "say what the check shows")?;
+    let sql = fields.required_text("sql", "write a SELECT over `old`, `new` or `diff` that gives true or false")?;
+    fields.finish()?;
+    Ok(Check { name, sql })
+}
