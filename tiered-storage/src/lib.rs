@@ -9,11 +9,13 @@ mod cold;
 mod decode;
 mod error;
 mod hot;
+mod ingest;
 mod log;
 #[cfg(test)]
 mod memory_log;
 mod mirror;
 mod offset;
+mod partitioner;
 mod positions;
 mod retention;
 mod schema;
@@ -30,10 +32,12 @@ pub use decode::{
 };
 pub use error::LogError;
 pub use hot::{AppendKey, Appended, HotLog, HotRange, NewRecord};
+pub use ingest::{MAX_RECORD_BYTES, Refused, TopicWriter};
 pub use log::{Extent, InputBatch, Log, LogSlice, ReadPlan, Segment, Start, Tier, Undecodable};
 pub use mirror::{Mirror, MirrorPolicy};
 pub use offset::{Offset, OffsetRange, Partition};
+pub use partitioner::partition_of;
 pub use positions::{InvalidPositions, Positions};
 pub use retention::{Retention, RetentionPolicy};
 pub use schema::{IncompatibleSchema, InvalidSchema, TopicSchema, Validator, Violation};
-pub use topic::{Incarnation, InvalidTopicName, Topic, TopicConfig, TopicName};
+pub use topic::{Incarnation, InvalidTopicConfig, InvalidTopicName, Topic, TopicConfig, TopicName};

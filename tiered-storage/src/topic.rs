@@ -7,10 +7,14 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::decode::{Column, ColumnType};
 use crate::schema::TopicSchema;
 
 /// Kafka's own bound on the length of a topic's name.
 const MAX_NAME_LEN: usize = 249;
+
+/// The most partitions that a topic can have.
+const MAX_PARTITIONS: u32 = 10_000;
 
 /// A topic's name, by Kafka's rules: 1 to 249 of `a-z A-Z 0-9 . _ -`, not `.` or `..`.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -77,6 +81,11 @@ impl Incarnation {
     pub fn random() -> Self {
         Incarnation(Uuid::new_v4())
     }
+
+    /// Its 16 bytes, for keys of stores.
+    pub(crate) fn as_bytes(&self) -> &[u8; 16] {
+        self.0.as_bytes()
+    }
 }
 
 impl fmt::Display for Incarnation {
@@ -106,6 +115,67 @@ pub struct TopicConfig {
     pub key: Vec<String>,
     /// The JSON Schema that every event satisfies, if the topic has one.
     pub schema: Option<TopicSchema>,
+}
+
+/// A topic's configuration that cannot be.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{field}`: {detail}")]
+pub struct InvalidTopicConfig {
+    /// The field of the configuration.
+    pub field: String,
+    /// What is wrong with it, and what to write instead.
+    pub detail: String,
+}
+
+impl TopicConfig {
+    /// Checks the configuration by itself.
+    pub fn check(&self) -> Result<(), InvalidTopicConfig> {
+        let invalid = |field: &str, detail: String| Err(InvalidTopicConfig { field: field.into(), detail });
+        if !(1..=MAX_PARTITIONS).contains(&self.partitions) {
+            return invalid("partitions", format!("{} is not in 1 to {MAX_PARTITIONS}", self.partitions));
+        }
+        if let Some(schema) = &self.schema
+            && let Err(error) = TopicSchema::parse(schema.raw().clone())
+        {
+            return invalid("schema", error.to_string());
+        }
+        self.check_key().or_else(|detail| invalid("key", detail))
+    }
+
+    fn check_key(&self) -> Result<(), String> {
+        let columns = self.schema.as_ref().map(TopicSchema::columns);
+        for (i, field) in self.key.iter().enumerate() {
+            if self.key[..i].contains(field) {
+                return Err(format!("field `{field}` is named twice"));
+            }
+            let Some(columns) = &columns else { continue };
+            match columns.iter().find(|column| column.name == *field) {
+                None => return Err(format!("field `{field}` is not in the schema's properties")),
+                Some(Column { ty: ColumnType::Struct(_) | ColumnType::List(_), .. }) => {
+                    return Err(format!("field `{field}` is no string, number or boolean in the schema"));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks that `newer` may follow this configuration: partitions only grow, columns are only added.
+    pub fn check_change(&self, newer: &TopicConfig) -> Result<(), InvalidTopicConfig> {
+        let invalid = |field: &str, detail: String| Err(InvalidTopicConfig { field: field.into(), detail });
+        if newer.partitions < self.partitions {
+            let detail =
+                format!("{} is fewer than the {} there are; they may only grow", newer.partitions, self.partitions);
+            return invalid("partitions", detail);
+        }
+        match (&self.schema, &newer.schema) {
+            (Some(older), Some(newer)) => {
+                older.check_evolution(newer).or_else(|error| invalid("schema", error.to_string()))
+            }
+            (Some(_), None) => invalid("schema", "a topic keeps its schema; jobs may read its columns".into()),
+            (None, _) => Ok(()),
+        }
+    }
 }
 
 /// A topic as the hot tier knows it.

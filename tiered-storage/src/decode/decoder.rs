@@ -133,6 +133,20 @@ impl Decoder {
     }
 }
 
+/// Tells whether records decode, and stores nothing. Kept for many records.
+pub(crate) struct DecodeCheck<'a>(Rows<'a>);
+
+impl<'a> DecodeCheck<'a> {
+    pub(crate) fn new(decoder: &'a Decoder) -> Self {
+        DecodeCheck(Rows::new(decoder, &[]))
+    }
+
+    pub(crate) fn check(&mut self, value: &[u8]) -> Result<(), DecodeFailure> {
+        self.0.event(value);
+        self.0.failures.pop().map_or(Ok(()), Err)
+    }
+}
+
 /// The rows decoded so far.
 struct Rows<'a> {
     inner: &'a Inner,
@@ -153,7 +167,7 @@ impl<'a> Rows<'a> {
         let status = match value {
             _ if self.sinks.is_empty() => DecodeStatus::NoSchema,
             None => DecodeStatus::Tombstone,
-            Some(bytes) => self.event(bytes),
+            Some(event) => self.event(event),
         };
         self.status.push(status as i8);
         let rows = self.status.len();

@@ -18,5 +18,6 @@ mod visit;
 mod tests;
 
 pub use column::{Column, ColumnPlace, ColumnSpec, ColumnType, InvalidColumns};
+pub(crate) use decoder::DecodeCheck;
 pub use decoder::{DecodeFailure, DecodeStatus, Decoded, Decoder};
 pub use fingerprint::{Fingerprint, InvalidFingerprint};

@@ -208,7 +208,8 @@ fn a_fingerprint_follows_the_columns_and_reads_back() {
     assert_ne!(one, of(vec![at("a", ColumnType::Bigint, "/b")]));
     assert_eq!(one.to_string().parse(), Ok(one));
     assert!("abc".parse::<Fingerprint>().is_err());
-    assert_eq!(one.to_string(), "5a");
+    // Frozen: another digest here means that `DECODER_VERSION` has to rise.
+    assert_eq!(one.to_string(), "acd8183445f2f4db7bf3a10ced04441204a0d6f1b5744c7219bf7a654b34acf0");
 }
 
 #[test]

@@ -12,7 +12,7 @@ mod tests;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::decode::{Column, Decoder};
+use crate::decode::{Column, Decoder, InvalidColumns};
 
 pub use evolution::IncompatibleSchema;
 pub use validator::{Validator, Violation};
@@ -40,11 +40,7 @@ impl TopicSchema {
         }
         let schema = TopicSchema(raw);
         validator::compile(&schema.0)?;
-        let named = |e: crate::decode::InvalidColumns| InvalidSchema {
-            at: format!("/properties/{}", e.column),
-            detail: e.detail,
-        };
-        Decoder::new(schema.columns()).map_err(named)?;
+        schema.decoder()?;
         Ok(schema)
     }
 
@@ -56,6 +52,12 @@ impl TopicSchema {
     /// The schema as its owner wrote it.
     pub fn raw(&self) -> &Value {
         &self.0
+    }
+
+    /// The decoder into the schema's columns.
+    pub fn decoder(&self) -> Result<Decoder, InvalidSchema> {
+        let named = |e: InvalidColumns| InvalidSchema { at: format!("/properties/{}", e.column), detail: e.detail };
+        Decoder::new(self.columns()).map_err(named)
     }
 
     /// The check of an event. Costs up to a millisecond: keep it.

@@ -1,0 +1,105 @@
+//! What a producer sends, checked and made a record: the last place at which a bad event can still be refused.
+//!
+//! An event that passes here decodes into every column of its topic's schema, has its record key, and is kept byte for byte.
+
+use bytes::Bytes;
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::decode::{DecodeCheck, Decoder};
+use crate::partitioner::record_key;
+use crate::schema::{InvalidSchema, Validator, Violation};
+use crate::{NewRecord, Topic};
+
+/// The largest record: key, value and headers together. Kafka's default as well.
+pub const MAX_RECORD_BYTES: usize = 1 << 20;
+
+/// Why an event or record is refused.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// It is not what the topic takes.
+    #[error(transparent)]
+    Invalid(#[from] Violation),
+    /// It is larger than [`MAX_RECORD_BYTES`].
+    #[error("the record has {bytes} bytes, at most {MAX_RECORD_BYTES} are taken")]
+    TooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+}
+
+/// Makes records for one topic as it is configured now. Cheap to clone; costs up to a millisecond to make.
+#[derive(Debug, Clone)]
+pub struct TopicWriter {
+    partitions: u32,
+    key: Vec<String>,
+    schema: Option<(Validator, Decoder)>,
+}
+
+impl TopicWriter {
+    /// A writer for that topic.
+    pub fn new(topic: &Topic) -> Result<Self, InvalidSchema> {
+        let config = &topic.config;
+        let schema = config.schema.as_ref().map(|schema| Ok((schema.validator()?, schema.decoder()?))).transpose()?;
+        Ok(TopicWriter { partitions: config.partitions, key: config.key.clone(), schema })
+    }
+
+    /// The record of an event that was sent as it is: JSON that satisfies the schema, kept byte for byte.
+    pub fn event(&self, bytes: Bytes) -> Result<NewRecord, Refused> {
+        self.raw(NewRecord { partition: None, key: None, value: Some(bytes), headers: Vec::new(), timestamp: None })
+    }
+
+    /// A record whose parts the producer gave: its value is checked like an event, a key that it lacks comes from the event's
+    /// fields. Without a value it is a tombstone.
+    pub fn raw(&self, mut record: NewRecord) -> Result<NewRecord, Refused> {
+        self.check_size(&record)?;
+        self.check_partition(&record)?;
+        if let Some(value) = &record.value {
+            self.check_value(value)?;
+        }
+        if record.key.is_none() && !self.key.is_empty() {
+            record.key = Some(self.key_of(record.value.as_deref())?);
+            self.check_size(&record)?;
+        }
+        Ok(record)
+    }
+
+    fn check_size(&self, record: &NewRecord) -> Result<(), Refused> {
+        let len = |bytes: &Option<Bytes>| bytes.as_ref().map_or(0, Bytes::len);
+        let headers: usize = record.headers.iter().map(|(name, value)| name.len() + len(value)).sum();
+        let bytes = len(&record.key) + len(&record.value) + headers;
+        if bytes > MAX_RECORD_BYTES { Err(Refused::TooLarge { bytes }) } else { Ok(()) }
+    }
+
+    fn check_partition(&self, record: &NewRecord) -> Result<(), Violation> {
+        match record.partition {
+            Some(partition) if partition.0 >= self.partitions => Err(Violation {
+                field: "partition".into(),
+                detail: format!("the topic has partitions 0 to {}, not {partition}", self.partitions - 1),
+            }),
+            _ => Ok(()),
+        }
+    }
+
+    fn check_value(&self, value: &[u8]) -> Result<(), Violation> {
+        let whole = |error: serde_json::Error| Violation { field: String::new(), detail: error.to_string() };
+        let Some((validator, decoder)) = &self.schema else {
+            return serde_json::from_slice::<&RawValue>(value).map(|_| ()).map_err(whole);
+        };
+        validator.check(&serde_json::from_slice::<Value>(value).map_err(whole)?)?;
+        // A schema admits more than its columns hold: integers past 64 bits, or both of two fields of one name.
+        DecodeCheck::new(decoder)
+            .check(value)
+            .map_err(|failure| Violation { field: failure.field, detail: failure.detail })
+    }
+
+    fn key_of(&self, value: Option<&[u8]>) -> Result<Bytes, Violation> {
+        match value {
+            Some(event) => record_key(&self.key, event),
+            None => Err(Violation {
+                field: "key".into(),
+                detail: "a tombstone deletes what has its key; give the key".into(),
+            }),
+        }
+    }
+}
