@@ -1,5 +1,7 @@
 //! What can go wrong in the log, by what one does about it.
 
+use std::path::PathBuf;
+
 use crate::{Incarnation, Offset, OffsetRange, Partition, TopicName};
 
 /// A failure of the hot tier, the cold tier or the stitched log. Each variant is one thing that a caller can act on.
@@ -81,6 +83,9 @@ pub enum LogError {
         "the idempotency key `{0}` was used for another body in the last 24 hours; use a new key for a new request"
     )]
     KeyReused(String),
+    /// Another process has the data folder open.
+    #[error("the data folder `{}` is in use by another Rekap; stop that one, or choose another folder", .0.display())]
+    InUse(PathBuf),
     /// The store is written by a newer Rekap.
     #[error("{what} has format {found}, this Rekap reads up to {supported}; upgrade Rekap")]
     NewerFormat {

@@ -31,7 +31,7 @@ pub use decode::{
     InvalidColumns, InvalidFingerprint,
 };
 pub use error::LogError;
-pub use hot::{AppendKey, Appended, HotLog, HotRange, NewRecord};
+pub use hot::{AppendKey, Appended, EmbeddedLog, HotLog, HotRange, NewRecord};
 pub use ingest::{MAX_RECORD_BYTES, Refused, TopicWriter};
 pub use log::{Extent, InputBatch, Log, LogSlice, ReadPlan, Segment, Start, Tier, Undecodable};
 pub use mirror::{Mirror, MirrorPolicy};

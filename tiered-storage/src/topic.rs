@@ -82,6 +82,11 @@ impl Incarnation {
         Incarnation(Uuid::new_v4())
     }
 
+    /// The identity with these 16 bytes.
+    pub(crate) fn from_bytes(bytes: [u8; 16]) -> Self {
+        Incarnation(Uuid::from_bytes(bytes))
+    }
+
     /// Its 16 bytes, for keys of stores.
     pub(crate) fn as_bytes(&self) -> &[u8; 16] {
         self.0.as_bytes()

@@ -3,6 +3,10 @@
 //! [`HotLog`] is the seam. [`EmbeddedLog`] keeps the log in this process's data folder; Apache Kafka comes with a later issue. What
 //! an implementation acknowledges is durable: it survives `kill -9` and a power cut.
 
+#[cfg(test)]
+pub(crate) mod conformance;
+mod embedded;
+
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
@@ -10,6 +14,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use crate::{LogBatch, LogError, Offset, OffsetRange, Partition, Timestamp, Topic, TopicConfig, TopicName};
+
+pub use embedded::EmbeddedLog;
 
 /// A record as a producer hands it in.
 #[derive(Debug, Clone, PartialEq, Eq)]

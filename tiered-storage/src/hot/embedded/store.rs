@@ -1,0 +1,235 @@
+//! The folder of the log: opening it, what it says after a crash, topics, and the deletion of what is no longer held.
+//!
+//! Everything lives in one keyspace, so a batch is all there or not at all. What is deleted is first unlinked (the topic, or the
+//! earliest offset) and then removed in pieces; a crash in between leaves pieces that nothing names, and the next start removes them.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock, RwLockReadGuard};
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
+use tokio::sync::watch;
+
+use super::entry::Entry;
+use super::keys;
+use super::state::{PartitionState, TopicState, Topics};
+use crate::{Clock, Incarnation, LogError, Offset, Partition, Topic, TopicName};
+
+/// The format of the folder. Version 1: first release.
+const FORMAT_VERSION: u32 = 1;
+
+/// Keys removed in one batch: enough to be fast, few enough that appends do not wait for it.
+const SWEEP_KEYS: usize = 4_096;
+
+/// Blocks kept in memory for readers that are not at the end.
+const CACHE_BYTES: u64 = 64 << 20;
+
+/// The open log.
+pub(super) struct Store {
+    pub(super) db: Database,
+    pub(super) log: Keyspace,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) appended: watch::Sender<u64>,
+    path: PathBuf,
+    topics: RwLock<Topics>,
+}
+
+/// Makes an error of the database one of the log, told with what was being done.
+pub(super) fn failed(what: &'static str) -> impl Fn(fjall::Error) -> LogError {
+    move |error| LogError::store(what, error)
+}
+
+impl Store {
+    /// Opens the log in that folder, or makes one.
+    pub(super) fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, LogError> {
+        let opening = |error| match error {
+            fjall::Error::Locked => LogError::InUse(path.to_owned()),
+            error => LogError::store(format!("opening the log in `{}`", path.display()), error),
+        };
+        let db = Database::builder(path).cache_size(CACHE_BYTES).open().map_err(opening)?;
+        // Large entries are kept beside the tree: compaction then moves only their keys.
+        let options = || KeyspaceCreateOptions::default().with_kv_separation(Some(KvSeparationOptions::default()));
+        let log = db.keyspace("log", options).map_err(opening)?;
+        let appended = watch::Sender::new(0);
+        let store = Store { db, log, clock, appended, path: path.to_owned(), topics: RwLock::default() };
+        store.check_format()?;
+        let topics = store.recover()?;
+        store.sweep_leftovers(&topics)?;
+        *store.topics.write().expect("no thread panics while it holds the topics") = topics;
+        Ok(store)
+    }
+
+    /// What is held now.
+    pub(super) fn topics(&self) -> RwLockReadGuard<'_, Topics> {
+        self.topics.read().expect("no thread panics while it holds the topics")
+    }
+
+    /// Makes a change of what is held visible, after it is durable.
+    pub(super) fn publish(&self, change: impl FnOnce(&mut Topics)) {
+        change(&mut self.topics.write().expect("no thread panics while it holds the topics"));
+        self.appended.send_modify(|changes| *changes += 1);
+    }
+
+    fn check_format(&self) -> Result<(), LogError> {
+        let Some(stamp) = self.log.get(keys::FORMAT).map_err(failed("reading the log's format"))? else {
+            return self.durably("stamping the log", |batch| {
+                batch.insert(&self.log, keys::FORMAT, FORMAT_VERSION.to_be_bytes());
+            });
+        };
+        let found = stamp.as_ref().try_into().map_or(u32::MAX, u32::from_be_bytes);
+        match found <= FORMAT_VERSION {
+            true => Ok(()),
+            false => Err(LogError::NewerFormat {
+                what: format!("the log in `{}`", self.path.display()),
+                found,
+                supported: FORMAT_VERSION,
+            }),
+        }
+    }
+
+    /// Writes one batch and waits until the disk has it.
+    pub(super) fn durably(
+        &self,
+        what: &'static str,
+        write: impl FnOnce(&mut fjall::OwnedWriteBatch),
+    ) -> Result<(), LogError> {
+        let mut batch = self.db.batch().durability(Some(PersistMode::SyncAll));
+        write(&mut batch);
+        batch.commit().map_err(failed(what))
+    }
+
+    fn recover(&self) -> Result<Topics, LogError> {
+        let mut topics = Topics::new();
+        for stored in self.log.prefix(keys::TOPICS) {
+            let bytes = stored.value().map_err(failed("reading the topics"))?;
+            let topic: Topic =
+                serde_json::from_slice(&bytes).map_err(|error| LogError::store("reading the topics", error))?;
+            let partitions = (0..topic.config.partitions).map(Partition);
+            let partitions = partitions.map(|p| self.recover_partition(&topic, p)).collect::<Result<_, _>>()?;
+            topics.insert(topic.name.clone(), TopicState { topic, partitions });
+        }
+        Ok(topics)
+    }
+
+    fn recover_partition(&self, topic: &Topic, partition: Partition) -> Result<PartitionState, LogError> {
+        let incarnation = &topic.incarnation;
+        let earliest = self.log.get(keys::earliest(incarnation, partition)).map_err(failed("reading a partition"))?;
+        let earliest = earliest.and_then(|bytes| keys::last_of(&bytes)).unwrap_or(Offset::ZERO);
+        let empty = PartitionState::empty_at(earliest);
+        let from = keys::entry(incarnation, partition, earliest);
+        let Some(last) = self.log.range(from..keys::entries_end(incarnation, partition)).next_back() else {
+            return Ok(empty);
+        };
+        let (key, bytes) = last.into_inner().map_err(failed("reading a partition"))?;
+        let (last, entry) = self.parse(topic, partition, &key, &bytes)?;
+        let (appended, max_time, bytes) = (entry.appended, entry.max_time, entry.bytes_after());
+        Ok(PartitionState { end: last.next(), appended, max_time, bytes, ..empty })
+    }
+
+    /// An entry and the offset of its last record.
+    pub(super) fn parse<'a>(
+        &self,
+        topic: &Topic,
+        partition: Partition,
+        key: &[u8],
+        bytes: &'a [u8],
+    ) -> Result<(Offset, Entry<'a>), LogError> {
+        let whole = keys::last_of(key).zip(Entry::parse(bytes));
+        whole
+            .filter(|(last, entry)| last.get() < i64::MAX as u64 && u64::from(entry.count) <= last.get() + 1)
+            .ok_or_else(|| {
+                let what = format!("topic `{}` partition {partition}: reading an entry", topic.name);
+                LogError::store(what, "the entry is damaged; restore the data folder, or trim the topic past it")
+            })
+    }
+
+    fn sweep_leftovers(&self, topics: &Topics) -> Result<(), LogError> {
+        for kind in keys::OWNED {
+            self.sweep_unknown(kind, topics)?;
+        }
+        for state in topics.values() {
+            for (i, partition) in state.partitions.iter().enumerate() {
+                self.sweep_below(&state.topic.incarnation, Partition(i as u32), Offset::ZERO, partition.earliest)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Removes what incarnations own that no topic has; skips over what is owned rightly.
+    fn sweep_unknown(&self, kind: u8, topics: &Topics) -> Result<(), LogError> {
+        let mut from = vec![kind];
+        while let Some(found) = self.log.range(from..vec![kind + 1]).next() {
+            let key = found.key().map_err(failed("looking for deleted topics"))?;
+            let Some(owner) = keys::owner(&key) else { break };
+            if !topics.values().any(|state| state.topic.incarnation == owner) {
+                self.sweep(keys::owned(kind, &owner)..past(keys::owned(kind, &owner)))?;
+            }
+            from = past(keys::owned(kind, &owner));
+        }
+        Ok(())
+    }
+
+    /// Removes all that a deleted topic owned.
+    pub(super) fn sweep_topic(&self, incarnation: &Incarnation) -> Result<(), LogError> {
+        for kind in keys::OWNED {
+            self.sweep(keys::owned(kind, incarnation)..past(keys::owned(kind, incarnation)))?;
+        }
+        Ok(())
+    }
+
+    /// Removes the entries whose records all lie in `[from, before)`.
+    pub(super) fn sweep_below(
+        &self,
+        incarnation: &Incarnation,
+        partition: Partition,
+        from: Offset,
+        before: Offset,
+    ) -> Result<(), LogError> {
+        self.sweep(keys::entry(incarnation, partition, from)..keys::entry(incarnation, partition, before))
+    }
+
+    fn sweep(&self, range: std::ops::Range<Vec<u8>>) -> Result<(), LogError> {
+        let mut found = self.log.range(range).peekable();
+        while found.peek().is_some() {
+            let mut batch = self.db.batch();
+            for guard in found.by_ref().take(SWEEP_KEYS) {
+                batch.remove(&self.log, guard.key().map_err(failed("removing deleted records"))?);
+            }
+            batch.commit().map_err(failed("removing deleted records"))?;
+        }
+        Ok(())
+    }
+
+    /// Stores a topic as it is configured now.
+    pub(super) fn save_topic(&self, topic: &Topic) -> Result<(), LogError> {
+        let json = serde_json::to_vec(topic).map_err(|error| LogError::store("writing a topic", error))?;
+        self.durably("writing a topic", |batch| batch.insert(&self.log, keys::topic(&topic.name), json))
+    }
+
+    /// Unlinks a topic; what it owned is removed by [`Store::sweep_topic`].
+    pub(super) fn unlink_topic(&self, name: &TopicName) -> Result<(), LogError> {
+        self.durably("deleting a topic", |batch| batch.remove(&self.log, keys::topic(name)))
+    }
+
+    /// Unlinks the records below `earliest`; they are removed by [`Store::sweep_below`]. Needs no sync: the disk gets the removal
+    /// after this, and without either the records are merely there again.
+    pub(super) fn save_earliest(
+        &self,
+        incarnation: &Incarnation,
+        partition: Partition,
+        earliest: Offset,
+    ) -> Result<(), LogError> {
+        let key = keys::earliest(incarnation, partition);
+        self.log.insert(key, earliest.get().to_be_bytes()).map_err(failed("trimming a partition"))
+    }
+}
+
+/// The first key that does not start with `prefix`.
+fn past(mut prefix: Vec<u8>) -> Vec<u8> {
+    while let Some(last) = prefix.pop() {
+        if last < u8::MAX {
+            prefix.push(last + 1);
+            return prefix;
+        }
+    }
+    unreachable!("every prefix starts with a letter")
+}
