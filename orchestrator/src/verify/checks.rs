@@ -1,0 +1,85 @@
+//! The policy's own checks: SQL over `old`, `new` and `diff`, at the same positions.
+//!
+//! The tables are streamed, so a check is bounded by the memory of the query engine and by [`TIME_LIMIT`], not by their size. A check
+//! that cannot be answered is inconclusive: a person decides.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arrow::array::RecordBatch;
+use datafusion::common::DataFusionError;
+use datafusion::prelude::SessionContext;
+use futures::TryStreamExt;
+use rekap_jobs::Check;
+use rekap_tables::json;
+use serde_json::Value;
+
+use super::report::{CheckResult, Verdict};
+use super::{Compared, VerifyError};
+use crate::sql;
+
+/// How long one check may take; past it, it is inconclusive.
+const TIME_LIMIT: Duration = Duration::from_secs(300);
+
+/// Asks all checks, one after the other.
+pub(super) async fn run(compared: &Arc<Compared>, checks: &[Check]) -> Result<Vec<CheckResult>, VerifyError> {
+    let mut results = Vec::new();
+    if !checks.is_empty() {
+        let session = session(compared)?;
+        for check in checks {
+            results.push(one(&session, check).await);
+        }
+    }
+    Ok(results)
+}
+
+fn session(compared: &Arc<Compared>) -> Result<SessionContext, DataFusionError> {
+    let session = sql::session();
+    session.register_table("old", sql::scan(&compared.old)?)?;
+    session.register_table("new", sql::scan(&compared.new)?)?;
+    let open = compared.clone();
+    let diff = sql::stream(compared.diff_schema(), move || {
+        let diff = open.diff().map_err(external)?;
+        Ok(Box::new(diff.map(|batch| batch.map_err(external))))
+    });
+    session.register_table("diff", diff?)?;
+    Ok(session)
+}
+
+fn external(error: VerifyError) -> DataFusionError {
+    DataFusionError::External(Box::new(error))
+}
+
+async fn one(session: &SessionContext, check: &Check) -> CheckResult {
+    let (verdict, measured, reason) = match tokio::time::timeout(TIME_LIMIT, first_value(session, &check.sql)).await {
+        Ok(Ok(Some(Value::Bool(true)))) => (Verdict::Pass, Value::Bool(true), None),
+        Ok(Ok(Some(Value::Bool(false)))) => (Verdict::Fail, Value::Bool(false), Some("it is false".into())),
+        Ok(Ok(Some(Value::Null))) => (Verdict::Inconclusive, Value::Null, Some("it is NULL".into())),
+        Ok(Ok(Some(other))) => (Verdict::Inconclusive, other, Some("it is neither true nor false".into())),
+        Ok(Ok(None)) => (Verdict::Inconclusive, Value::Null, Some("it gave no row".into())),
+        Ok(Err(error)) => (Verdict::Inconclusive, Value::Null, Some(error)),
+        Err(_) => {
+            let reason = format!("it took longer than {} s", TIME_LIMIT.as_secs());
+            (Verdict::Inconclusive, Value::Null, Some(reason))
+        }
+    };
+    CheckResult { name: check.name.clone(), verdict, measured, reason }
+}
+
+/// The first column of the first row.
+async fn first_value(session: &SessionContext, query: &str) -> Result<Option<Value>, String> {
+    let mut rows = sql::select(session, query).await.map_err(|error| error.to_string())?;
+    while let Some(batch) = rows.try_next().await.map_err(|error| error.strip_backtrace())? {
+        if batch.num_rows() > 0 && batch.num_columns() > 0 {
+            return value(&batch.slice(0, 1)).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+fn value(row: &RecordBatch) -> Result<Value, String> {
+    let first = row.project(&[0]).map_err(|error| error.to_string())?;
+    let rows = json::values(&first).map_err(|error| error.to_string())?;
+    let row = rows.into_iter().next().and_then(|row| Some(row.as_object()?.values().next()?.clone()));
+    Ok(row.unwrap_or(Value::Null))
+}
