@@ -1,0 +1,115 @@
+//! Whether an alias may move, and where to.
+
+use rekap_tiered_storage::Timestamp;
+
+use super::{admit, refuse_others, wrong_phase};
+use crate::Rejection;
+use crate::event::Cause;
+use crate::ready::{Conditions, FORCIBLE};
+use crate::state::{Job, Role};
+
+/// A swap that may be carried out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Order {
+    /// The job.
+    pub job: String,
+    /// The version that serves; none when nothing does.
+    pub from: Option<u32>,
+    /// The version that takes over.
+    pub to: u32,
+    /// Who or what asked.
+    pub cause: Cause,
+    /// The conditions that were waived.
+    pub forced: Vec<String>,
+}
+
+/// What is asked for in a promotion.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Promotion {
+    /// Conditions to waive.
+    pub force: Vec<String>,
+    /// Promote as soon as it is ready, if it is not yet.
+    pub when_ready: bool,
+}
+
+/// What becomes of a promotion.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PromoteDecision {
+    /// It serves already.
+    Serves,
+    /// It is promoted as soon as it is ready; `true` when that was said before.
+    Arm(bool),
+    /// It takes over now.
+    Swap(Order),
+}
+
+/// Decides about a promotion asked for by `by`.
+pub fn promote(
+    job: &Job,
+    number: u32,
+    asked: &Promotion,
+    conditions: Conditions,
+    by: (&str, Option<u64>),
+    now: Timestamp,
+) -> Result<PromoteDecision, Rejection> {
+    let (actor, if_match) = by;
+    admit(job, if_match)?;
+    let version = job.version(number)?;
+    if let Some(unknown) = asked.force.iter().find(|name| !FORCIBLE.contains(&name.as_str())) {
+        return Err(Rejection::NotForcible(unknown.clone()));
+    }
+    match version.role {
+        Role::Serving => return Ok(PromoteDecision::Serves),
+        Role::Retired | Role::Aborted => return Err(wrong_phase(job, version, "promoted")),
+        Role::Candidate | Role::Standby { .. } => refuse_others(job, actor, now)?,
+    }
+    let unmet = |(name, condition): (&String, &crate::Condition)| !condition.met && !asked.force.contains(name);
+    if conditions.iter().any(unmet) {
+        return match asked.when_ready {
+            true => Ok(PromoteDecision::Arm(version.armed.is_some())),
+            false => Err(Rejection::NotReady { job: job.name.clone(), version: number, conditions }),
+        };
+    }
+    let forced = asked.force.iter().filter(|name| conditions.get(*name).is_some_and(|c| !c.met)).cloned().collect();
+    let from = job.serving().map(|serving| serving.number);
+    Ok(PromoteDecision::Swap(Order { job: job.name.clone(), from, to: number, cause: Cause::Asked, forced }))
+}
+
+/// Where a rollback would go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Target {
+    /// The version that serves.
+    pub from: u32,
+    /// The version that takes over.
+    pub to: u32,
+}
+
+/// Decides where a rollback goes: to the version before, or to `to` where that one is earlier in the line and still warm.
+pub fn roll_back(job: &Job, to: Option<u32>) -> Result<Target, Rejection> {
+    let nothing = || Rejection::NothingToRollBack(job.name.clone());
+    let from = job.serving().ok_or_else(nothing)?.number;
+    let to = match to {
+        Some(to) => job.version(to)?.number,
+        None => job.before().ok_or_else(nothing)?.number,
+    };
+    match why_not(job, to) {
+        None => Ok(Target { from, to }),
+        Some(why) => Err(Rejection::CannotRollBack { job: job.name.clone(), to, why }),
+    }
+}
+
+/// Why a rollback cannot go to that version.
+fn why_not(job: &Job, to: u32) -> Option<String> {
+    let version = job.versions.get(&to)?;
+    if version.role == Role::Serving {
+        return Some("it serves already".into());
+    }
+    if !job.is_rollback_target(to) {
+        return Some(match version.role {
+            Role::Retired => "it is retired: its rollback window is over, and its table is gone".into(),
+            Role::Standby { .. } => "it did not serve before the serving version; promote it by hand".into(),
+            _ => "it never served; promote it instead".into(),
+        });
+    }
+    version.failure.as_ref().map(|reason| format!("it failed: {reason}"))
+}

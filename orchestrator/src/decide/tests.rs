@@ -1,0 +1,178 @@
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use super::*;
+use crate::event::Cause;
+use crate::ready::{Condition, Conditions};
+use crate::testing::{JOB, NOON, Story, at, deployed, deployment, failure, spec, topics};
+
+const NAMES: [&str; 6] = ["caught_up", "lag", "ready_for", "verified", "no_gap", "schema"];
+
+fn conditions(unmet: &[&str]) -> Conditions {
+    let one = |name: &&str| {
+        let met = !unmet.contains(name);
+        ((*name).to_owned(), Condition { met, detail: "d".into() })
+    };
+    NAMES.iter().map(one).collect()
+}
+
+fn serving_and_candidate() -> Story {
+    let mut story = Story::of([deployed(1), deployed(2)]);
+    story.promote(1);
+    story
+}
+
+fn ask(story: &Story, version: u32, asked: Promotion, unmet: &[&str]) -> Result<PromoteDecision, Rejection> {
+    promote(story.job(), version, &asked, conditions(unmet), ("ann", None), NOON)
+}
+
+fn force(names: &[&str]) -> Promotion {
+    Promotion { force: names.iter().map(|name| (*name).to_owned()).collect(), when_ready: false }
+}
+
+fn code<T: std::fmt::Debug>(result: Result<T, Rejection>) -> String {
+    result.unwrap_err().code().to_owned()
+}
+
+#[test]
+fn a_ready_version_is_promoted_and_the_serving_one_serves_already() {
+    let story = serving_and_candidate();
+    let order = Order { job: JOB.into(), from: Some(1), to: 2, cause: Cause::Asked, forced: vec![] };
+    assert_eq!(ask(&story, 2, Promotion::default(), &[]).unwrap(), PromoteDecision::Swap(order));
+    assert_eq!(ask(&story, 1, Promotion::default(), &NAMES).unwrap(), PromoteDecision::Serves);
+}
+
+#[test]
+fn every_condition_but_caught_up_can_be_waived_by_name() {
+    let story = serving_and_candidate();
+    for name in NAMES {
+        let refused = ask(&story, 2, Promotion::default(), &[name]).unwrap_err();
+        assert_eq!(refused.code(), "NOT_READY");
+        assert!(!refused.conditions().unwrap()[name].met);
+        let forced = ask(&story, 2, force(&[name]), &[name]);
+        match (name, forced) {
+            ("caught_up", Err(refused)) => assert_eq!(refused.code(), "NOT_FORCIBLE"),
+            (_, Ok(PromoteDecision::Swap(order))) => assert_eq!(order.forced, [name]),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(code(ask(&story, 2, force(&["everything"]), &[])), "NOT_FORCIBLE");
+}
+
+#[test]
+fn a_version_that_is_not_ready_is_armed_when_asked_and_promoted_at_once_when_it_is() {
+    let story = serving_and_candidate();
+    let armed = Promotion { when_ready: true, force: vec![] };
+    assert_eq!(ask(&story, 2, armed.clone(), &["lag"]).unwrap(), PromoteDecision::Arm(false));
+    assert!(matches!(ask(&story, 2, armed, &[]).unwrap(), PromoteDecision::Swap(_)));
+}
+
+#[test]
+fn a_frozen_job_is_promoted_only_by_who_froze_it_until_the_freeze_ends() {
+    let mut story = serving_and_candidate();
+    story.then(What::Frozen { until: NOON.plus(Duration::from_secs(60)) });
+    let by = |actor, now| promote(story.job(), 2, &Promotion::default(), conditions(&[]), (actor, None), now);
+    assert_eq!(code(by("bob", NOON)), "FROZEN");
+    assert!(by("ann", NOON).is_ok());
+    assert!(by("bob", NOON.plus(Duration::from_secs(60))).is_ok());
+}
+
+#[test]
+fn a_caller_with_an_old_picture_of_the_job_is_refused() {
+    let story = serving_and_candidate();
+    let generation = story.job().generation;
+    assert!(admit(story.job(), None).is_ok() && admit(story.job(), Some(generation)).is_ok());
+    assert_eq!(code(admit(story.job(), Some(generation - 1))), "GENERATION_MOVED");
+}
+
+#[test]
+fn a_rollback_goes_to_the_version_before_and_then_further_back_until_there_is_none() {
+    let mut story = Story::of([deployed(1), deployed(2), deployed(3)]);
+    assert_eq!(code(roll_back(story.job(), None)), "NOTHING_TO_ROLL_BACK");
+    (1..=3).for_each(|version| story.promote(version));
+    assert_eq!(roll_back(story.job(), None).unwrap(), Target { from: 3, to: 2 });
+    story.roll_back(2);
+    assert_eq!(roll_back(story.job(), None).unwrap(), Target { from: 2, to: 1 });
+    story.roll_back(1);
+    assert_eq!(code(roll_back(story.job(), None)), "NOTHING_TO_ROLL_BACK");
+}
+
+#[test]
+fn a_rollback_can_name_an_earlier_version_that_is_still_warm_and_no_other() {
+    let mut story = Story::of([deployed(1), deployed(2), deployed(3), deployed(4)]);
+    (1..=3).for_each(|version| story.promote(version));
+    assert_eq!(roll_back(story.job(), Some(1)).unwrap(), Target { from: 3, to: 1 });
+    assert_eq!(code(roll_back(story.job(), Some(3))), "CANNOT_ROLL_BACK");
+    assert_eq!(code(roll_back(story.job(), Some(4))), "CANNOT_ROLL_BACK");
+    assert_eq!(code(roll_back(story.job(), Some(9))), "UNKNOWN_VERSION");
+    story.then(What::Retired { version: 2, reason: "over".into() });
+    assert_eq!(code(roll_back(story.job(), None)), "CANNOT_ROLL_BACK");
+    story.then(What::Failed { version: 1, attempt: 1, reason: failure("its disk is full") });
+    let refused = roll_back(story.job(), Some(1)).unwrap_err().to_string();
+    assert!(refused.contains("its disk is full"), "{refused}");
+}
+
+#[test]
+fn what_serves_is_neither_aborted_nor_retired_nor_replayed() {
+    let mut story = Story::of([deployed(1), deployed(2)]);
+    story.promote(1);
+    assert_eq!(code(abort(story.job(), 1)), "IN_USE");
+    assert_eq!(code(retire(story.job(), 1)), "IN_USE");
+    assert_eq!(code(replay(story.job(), 1, at(""))), "IN_USE");
+    story.promote(2);
+    assert_eq!(code(replay(story.job(), 1, at(""))), "IN_USE");
+    story.roll_back(1);
+    assert!(replay(story.job(), 2, at("")).is_ok(), "what was rolled back is no rollback target");
+}
+
+#[test]
+fn a_verb_said_twice_changes_nothing_the_second_time() {
+    let mut story = serving_and_candidate();
+    for verb in [verify, pause, resume, abort] {
+        if let Some(what) = verb(story.job(), 2).unwrap() {
+            story.then(what);
+        }
+        assert_eq!(verb(story.job(), 2).unwrap(), None);
+    }
+    assert_eq!(retire(story.job(), 2).unwrap(), None);
+    assert_eq!(code(pause(story.job(), 2)), "WRONG_PHASE");
+    assert_eq!(code(resume(story.job(), 2)), "WRONG_PHASE");
+}
+
+#[test]
+fn a_failed_version_goes_on_when_it_is_resumed() {
+    let mut story = serving_and_candidate();
+    story.then(What::Failed { version: 2, attempt: 1, reason: failure("disk") });
+    assert_eq!(code(pause(story.job(), 2)), "WRONG_PHASE");
+    let resumed = resume(story.job(), 2).unwrap().unwrap();
+    story.then(resumed);
+    assert!(story.job().versions[&2].wants_runner());
+}
+
+fn deploy_as(story: &Story, digest: &str, policy: &str, rebuild: bool) -> DeployDecision {
+    deploy(&story.state, &spec(policy), digest, &topics(), &at("ticks/0=0"), rebuild)
+}
+
+#[test]
+fn a_deploy_of_what_is_live_makes_nothing_unless_it_is_to_be_rebuilt() {
+    let mut story = serving_and_candidate();
+    assert_eq!(deploy_as(&story, "digest-2", "", false), DeployDecision::Same(2));
+    assert!(matches!(deploy_as(&story, "digest-2", "", true), DeployDecision::New(3, _)));
+    assert!(matches!(deploy_as(&story, "digest-3", "", false), DeployDecision::New(3, _)));
+    assert!(matches!(deploy_as(&story, "digest-2", "auto = true", false), DeployDecision::Policy(2, _)));
+    story.then(What::Aborted { version: 2 });
+    assert!(
+        matches!(deploy_as(&story, "digest-2", "", false), DeployDecision::New(3, _)),
+        "an aborted one is not live"
+    );
+}
+
+#[test]
+fn a_new_version_carries_all_that_it_needs_to_be_compiled_again() {
+    let DeployDecision::New(1, What::Deployed(made)) = deploy_as(&Story::default(), "digest-1", "", false) else {
+        panic!("the first deploy makes version 1");
+    };
+    let expected = crate::event::Deployment { start: at("ticks/0=0"), ..deployment(1, "") };
+    assert_eq!(*made, expected);
+    assert_eq!(made.topics, BTreeMap::from_iter(topics()));
+}

@@ -1,0 +1,323 @@
+//! Why a command or a view was refused, by what its caller can do about it.
+
+use std::collections::BTreeMap;
+
+use rekap_tiered_storage::{LogError, Timestamp};
+
+use crate::{CatalogError, Condition, SqlError};
+
+/// What a refusal means to its caller. `api` maps it to a status; nothing here knows HTTP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The thing named does not exist.
+    NotFound,
+    /// The request can never succeed as it is.
+    Invalid,
+    /// The request does not fit the present state.
+    Conflict,
+    /// The caller's picture of the job is out of date.
+    Precondition,
+    /// It may succeed later, unchanged.
+    Unavailable,
+    /// It is ours to mend.
+    Internal,
+}
+
+/// A refusal. Nothing was changed, unless the variant says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum Rejection {
+    /// There is no such job.
+    #[error("there is no job `{0}`")]
+    UnknownJob(String),
+    /// The job has no such version.
+    #[error("job `{job}` has no version {version}")]
+    UnknownVersion {
+        /// The job.
+        job: String,
+        /// The version asked for.
+        version: u32,
+    },
+    /// The spec or its query was refused.
+    #[error("{detail}")]
+    Refused {
+        /// The compiler's stable code.
+        code: String,
+        /// Line and column in the query, from 1.
+        place: Option<(u64, u64)>,
+        /// What is wrong.
+        detail: String,
+        /// What to write instead.
+        remedy: String,
+    },
+    /// A condition of promotion does not hold.
+    #[error("version {version} of `{job}` is not ready: {}", unmet(conditions))]
+    NotReady {
+        /// The job.
+        job: String,
+        /// The version.
+        version: u32,
+        /// Every condition, met or not.
+        conditions: BTreeMap<String, Condition>,
+    },
+    /// The swap was called off; everything is as it was.
+    #[error("the promotion of version {version} of `{job}` was called off: {reason}")]
+    CalledOff {
+        /// The job.
+        job: String,
+        /// The version.
+        version: u32,
+        /// Why.
+        reason: String,
+        /// Every condition as it was when the swap began.
+        conditions: BTreeMap<String, Condition>,
+    },
+    /// That condition cannot be waived, or there is none of that name.
+    #[error("`{0}` cannot be forced")]
+    NotForcible(String),
+    /// No version served before the serving one.
+    #[error("no version of `{0}` served before the one that serves now")]
+    NothingToRollBack(String),
+    /// The version before cannot take over.
+    #[error("`{job}` cannot be rolled back to version {to}: {why}")]
+    CannotRollBack {
+        /// The job.
+        job: String,
+        /// The version asked for.
+        to: u32,
+        /// Why not.
+        why: String,
+    },
+    /// The version serves, or is what a rollback would go to.
+    #[error("version {version} of `{job}` {how}")]
+    InUse {
+        /// The job.
+        job: String,
+        /// The version.
+        version: u32,
+        /// How it is used.
+        how: &'static str,
+    },
+    /// The verb does not apply to a version in that phase.
+    #[error("version {version} of `{job}` is {phase} and cannot be {verb}")]
+    WrongPhase {
+        /// The job.
+        job: String,
+        /// The version.
+        version: u32,
+        /// Its phase.
+        phase: String,
+        /// The past participle of what was asked for.
+        verb: &'static str,
+    },
+    /// Somebody froze the job.
+    #[error("`{job}` is frozen by {by} until {until}")]
+    Frozen {
+        /// The job.
+        job: String,
+        /// Who froze it.
+        by: String,
+        /// When the freeze ends.
+        until: Timestamp,
+    },
+    /// `If-Match` named another generation.
+    #[error("`{job}` is at generation {found}, not {expected}")]
+    Moved {
+        /// The job.
+        job: String,
+        /// The generation that the caller saw.
+        expected: u64,
+        /// The one that it has.
+        found: u64,
+    },
+    /// The idempotency key came with another request before.
+    #[error("the idempotency key `{0}` was used for another request in the last 24 hours")]
+    KeyReused(String),
+    /// A moment that must lie ahead does not.
+    #[error("{0} is not in the future")]
+    NotInTheFuture(Timestamp),
+    /// No version of the job serves.
+    #[error("no version of `{0}` serves yet")]
+    NotServing(String),
+    /// The version has no table now.
+    #[error("version {version} of `{job}` has no table: it is {phase}")]
+    NoTable {
+        /// The job.
+        job: String,
+        /// The version.
+        version: u32,
+        /// Its phase.
+        phase: String,
+    },
+    /// The version was never verified.
+    #[error("version {version} of `{job}` was not verified yet")]
+    NotVerified {
+        /// The job.
+        job: String,
+        /// The version.
+        version: u32,
+    },
+    /// The serving version is being brought back after the machine stopped uncleanly.
+    #[error("version {version} of `{job}` is being brought back to where the log ended when the machine came up")]
+    Recovering {
+        /// The job.
+        job: String,
+        /// The version.
+        version: u32,
+    },
+    /// A query over the tables was refused.
+    #[error(transparent)]
+    Sql(#[from] SqlError),
+    /// The log refused or failed.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// The catalog failed. The effect may have happened; looking again shows it.
+    #[error(transparent)]
+    Catalog(#[from] CatalogError),
+    /// A table failed.
+    #[error("the table of version {version} of `{job}`: {detail}")]
+    Table {
+        /// The job.
+        job: String,
+        /// The version.
+        version: u32,
+        /// What failed.
+        detail: String,
+    },
+}
+
+fn unmet(conditions: &BTreeMap<String, Condition>) -> String {
+    let unmet = conditions.iter().filter(|(_, condition)| !condition.met);
+    unmet.map(|(name, condition)| format!("{name} ({})", condition.detail)).collect::<Vec<_>>().join(", ")
+}
+
+impl Rejection {
+    /// What it means to the caller.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Rejection::UnknownJob(_) | Rejection::UnknownVersion { .. } | Rejection::NotVerified { .. } => {
+                Kind::NotFound
+            }
+            Rejection::NotServing(_) => Kind::NotFound,
+            Rejection::Refused { .. } | Rejection::NotForcible(_) => Kind::Invalid,
+            Rejection::KeyReused(_) | Rejection::NotInTheFuture(_) => Kind::Invalid,
+            Rejection::NotReady { .. } | Rejection::CalledOff { .. } => Kind::Conflict,
+            Rejection::NothingToRollBack(_) | Rejection::CannotRollBack { .. } => Kind::Conflict,
+            Rejection::InUse { .. } | Rejection::WrongPhase { .. } | Rejection::Frozen { .. } => Kind::Conflict,
+            Rejection::NoTable { .. } => Kind::Conflict,
+            Rejection::Moved { .. } => Kind::Precondition,
+            Rejection::Recovering { .. } => Kind::Unavailable,
+            Rejection::Sql(_) => Kind::Invalid,
+            Rejection::Log(error) => log_kind(error),
+            Rejection::Catalog(_) | Rejection::Table { .. } => Kind::Internal,
+        }
+    }
+
+    /// The stable code.
+    pub fn code(&self) -> &str {
+        match self {
+            Rejection::UnknownJob(_) => "UNKNOWN_JOB",
+            Rejection::UnknownVersion { .. } => "UNKNOWN_VERSION",
+            Rejection::Refused { code, .. } => code,
+            Rejection::Sql(error) => error.code(),
+            Rejection::NotReady { .. } => "NOT_READY",
+            Rejection::CalledOff { .. } => "PROMOTION_CALLED_OFF",
+            Rejection::NotForcible(_) => "NOT_FORCIBLE",
+            Rejection::NothingToRollBack(_) => "NOTHING_TO_ROLL_BACK",
+            Rejection::CannotRollBack { .. } => "CANNOT_ROLL_BACK",
+            Rejection::InUse { .. } => "IN_USE",
+            Rejection::WrongPhase { .. } => "WRONG_PHASE",
+            Rejection::Frozen { .. } => "FROZEN",
+            Rejection::Moved { .. } => "GENERATION_MOVED",
+            Rejection::KeyReused(_) => "IDEMPOTENCY_KEY_REUSED",
+            Rejection::NotInTheFuture(_) => "NOT_IN_THE_FUTURE",
+            Rejection::NotServing(_) => "NOT_SERVING",
+            Rejection::NoTable { .. } => "NO_TABLE",
+            Rejection::NotVerified { .. } => "NOT_VERIFIED",
+            Rejection::Recovering { .. } => "RECOVERING",
+            Rejection::Log(error) => log_code(error),
+            Rejection::Catalog(_) => "CATALOG_FAILED",
+            Rejection::Table { .. } => "TABLE_FAILED",
+        }
+    }
+
+    /// What to do now.
+    pub fn remedy(&self) -> String {
+        match self {
+            Rejection::UnknownJob(_) => "`rekap jobs` lists the jobs".into(),
+            Rejection::UnknownVersion { job, .. } => format!("`rekap versions {job}` lists its versions"),
+            Rejection::Refused { remedy, .. } => remedy.clone(),
+            Rejection::Sql(error) => error.remedy().into(),
+            Rejection::NotReady { job, version, .. } => format!(
+                "wait (`rekap wait {job}@{version} --for Ready`), arm it (`--when-ready`), or force a condition other than caught_up"
+            ),
+            Rejection::CalledOff { .. } => "nothing changed; try again once the candidate keeps up".into(),
+            Rejection::NotForcible(_) => "force any of lag, ready_for, verified, no_gap, schema".into(),
+            Rejection::NothingToRollBack(job) => {
+                format!("promote another version by hand (`rekap versions {job}` lists them)")
+            }
+            Rejection::CannotRollBack { job, .. } => {
+                format!("`rekap versions {job}` shows what is warm; a fresh version takes `rekap deploy --rebuild`")
+            }
+            Rejection::InUse { .. } => "deploy with `rebuild` to replay into a new version beside it".into(),
+            Rejection::WrongPhase { job, version, .. } => {
+                format!("`rekap watch {job}@{version}` shows where it stands")
+            }
+            Rejection::Frozen { .. } => "wait until the freeze ends, or ask who froze it".into(),
+            Rejection::Moved { job, .. } => format!("look again (GET /v1/jobs/{job}) and decide on what you see"),
+            Rejection::KeyReused(_) => "use a new key for a new request".into(),
+            Rejection::NotInTheFuture(_) => "name a moment that lies ahead".into(),
+            Rejection::NotServing(job) => {
+                format!("`rekap versions {job}` shows how far its versions are; `{job}@N` reads one of them")
+            }
+            Rejection::NoTable { .. } => "replay it, or deploy it again with `rebuild`".into(),
+            Rejection::NotVerified { job, version } => {
+                format!("it runs by itself once the version has caught up; `rekap verify {job}@{version}` asks for it")
+            }
+            Rejection::Recovering { .. } => "try again in a moment; `/readyz` answers 200 once it is back".into(),
+            Rejection::Log(error) => log_remedy(error),
+            Rejection::Catalog(error) => error.remedy().into(),
+            Rejection::Table { .. } => "see the server's log; a replay builds the table again".into(),
+        }
+    }
+
+    /// The conditions of promotion, where the refusal is about them.
+    pub fn conditions(&self) -> Option<&BTreeMap<String, Condition>> {
+        match self {
+            Rejection::NotReady { conditions, .. } | Rejection::CalledOff { conditions, .. } => Some(conditions),
+            _ => None,
+        }
+    }
+}
+
+fn log_kind(error: &LogError) -> Kind {
+    match error {
+        LogError::UnknownTopic(_) | LogError::UnknownPartition { .. } => Kind::NotFound,
+        LogError::Invalid(_) | LogError::KeyReused(_) => Kind::Invalid,
+        LogError::Store { .. } => Kind::Unavailable,
+        LogError::NewerFormat { .. } => Kind::Internal,
+        _ => Kind::Conflict,
+    }
+}
+
+fn log_code(error: &LogError) -> &'static str {
+    match error {
+        LogError::UnknownTopic(_) => "UNKNOWN_TOPIC",
+        LogError::TopicExists(_) => "TOPIC_EXISTS",
+        LogError::UnknownPartition { .. } => "UNKNOWN_PARTITION",
+        LogError::Invalid(_) => "INVALID",
+        LogError::OutOfRange { .. } => "OUT_OF_RANGE",
+        LogError::Gap { .. } => "GAP",
+        LogError::Diverged { .. } => "TOPIC_DIVERGED",
+        LogError::KeyReused(_) => "IDEMPOTENCY_KEY_REUSED",
+        LogError::NewerFormat { .. } => "NEWER_FORMAT",
+        _ => "LOG_FAILED",
+    }
+}
+
+fn log_remedy(error: &LogError) -> String {
+    match error {
+        LogError::UnknownTopic(topic) => format!("make it with PUT /v1/topics/{topic}, or correct the name"),
+        LogError::Store { .. } => "try again; see the server's log if it stays".into(),
+        _ => "correct the request and send it again".into(),
+    }
+}

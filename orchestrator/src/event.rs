@@ -1,0 +1,261 @@
+//! What can happen to a job, as it stands in the catalog for ever.
+//!
+//! An event is a fact, written in the past tense and durable before anything acts on it. Fields are only ever added, with a default;
+//! a change of meaning takes a new type.
+
+use std::collections::BTreeMap;
+
+use rekap_jobs::{Failure, JobSpec, PromotePolicy};
+use rekap_tiered_storage::{Positions, Timestamp, Topic};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::Report;
+
+/// Something that happened to one job.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// The job.
+    pub job: String,
+    /// What happened.
+    pub what: What,
+}
+
+impl Event {
+    /// That happened to this job.
+    pub fn new(job: impl Into<String>, what: What) -> Self {
+        Event { job: job.into(), what }
+    }
+
+    /// Its type, as `version.ready`, and the rest of it as one flat object.
+    pub fn to_json(&self) -> Result<(String, serde_json::Map<String, Value>), serde_json::Error> {
+        let Value::Object(tagged) = serde_json::to_value(&self.what)? else { return Ok(Default::default()) };
+        let (kind, fields) = tagged.into_iter().next().unwrap_or_default();
+        let Value::Object(mut fields) = fields else { return Ok((kind, Default::default())) };
+        fields.insert("job".into(), self.job.clone().into());
+        Ok((kind, fields))
+    }
+}
+
+/// What happened. Tagged from outside: serde reads numbers as keys of a map (partitions) in no other way.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum What {
+    /// A new version was accepted.
+    #[serde(rename = "version.deployed")]
+    Deployed(Box<Deployment>),
+    /// The version's table of that attempt was made for the first time: from here on its absence is a loss.
+    #[serde(rename = "version.started")]
+    Started {
+        /// The version.
+        version: u32,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// The table of a version that was started is gone; it is built again by replay.
+    #[serde(rename = "version.table_lost")]
+    TableLost {
+        /// The version.
+        version: u32,
+        /// The attempt that replaces the lost one.
+        attempt: u32,
+    },
+    /// The table that was lost is back where the log ends; readers of the alias see it again.
+    #[serde(rename = "version.rebuilt")]
+    Rebuilt {
+        /// The version.
+        version: u32,
+        /// The attempt.
+        attempt: u32,
+    },
+    /// Somebody asked for a fresh attempt into a fresh table.
+    #[serde(rename = "version.replayed")]
+    Replayed {
+        /// The version.
+        version: u32,
+        /// The new attempt.
+        attempt: u32,
+        /// Where it starts.
+        start: Positions,
+    },
+    /// Every condition of promotion holds.
+    #[serde(rename = "version.ready")]
+    Ready {
+        /// The version.
+        version: u32,
+        /// The attempt of which that is true.
+        attempt: u32,
+    },
+    /// A condition of promotion no longer holds.
+    #[serde(rename = "version.not_ready")]
+    NotReady {
+        /// The version.
+        version: u32,
+        /// The condition that was lost, told in words.
+        reason: String,
+    },
+    /// Somebody asked for another verification.
+    #[serde(rename = "version.verification_asked")]
+    VerificationAsked {
+        /// The version.
+        version: u32,
+    },
+    /// The version was compared with the one that serves.
+    #[serde(rename = "version.verified")]
+    Verified {
+        /// The version.
+        version: u32,
+        /// The attempt that was compared.
+        attempt: u32,
+        /// The version that served; none when nothing did.
+        against: Option<u32>,
+        /// What was found.
+        report: Box<Report>,
+    },
+    /// The version cannot go on.
+    #[serde(rename = "version.failed")]
+    Failed {
+        /// The version.
+        version: u32,
+        /// The attempt that failed.
+        attempt: u32,
+        /// Why, with the place and the remedy.
+        reason: Failure,
+    },
+    /// Somebody asked that the version be promoted as soon as it is ready.
+    #[serde(rename = "version.armed")]
+    Armed {
+        /// The version.
+        version: u32,
+    },
+    /// The candidate was given up.
+    #[serde(rename = "version.aborted")]
+    Aborted {
+        /// The version.
+        version: u32,
+    },
+    /// The version stopped reading until it is resumed.
+    #[serde(rename = "version.paused")]
+    Paused {
+        /// The version.
+        version: u32,
+    },
+    /// The version reads on, whether it had been paused or had failed.
+    #[serde(rename = "version.resumed")]
+    Resumed {
+        /// The version.
+        version: u32,
+    },
+    /// The version is no longer needed; its table may go.
+    #[serde(rename = "version.retired")]
+    Retired {
+        /// The version.
+        version: u32,
+        /// Why.
+        reason: String,
+    },
+    /// The alias was moved to a newer version.
+    #[serde(rename = "job.promoted")]
+    Promoted(Box<Swap>),
+    /// The alias was moved back to the version that served before.
+    #[serde(rename = "job.rolled_back")]
+    RolledBack(Box<Swap>),
+    /// The policy of promotion changed; no version did.
+    #[serde(rename = "job.policy_changed")]
+    PolicyChanged {
+        /// The new policy.
+        policy: Box<PromotePolicy>,
+    },
+    /// No automatic promotion, no clean-up and no promotion by others until then.
+    #[serde(rename = "job.frozen")]
+    Frozen {
+        /// When the freeze ends.
+        until: Timestamp,
+    },
+    /// The former versions are kept warm until then.
+    #[serde(rename = "job.rollback_window_set")]
+    RollbackWindowSet {
+        /// When the window ends.
+        until: Timestamp,
+    },
+    /// The job was deleted: each of its versions is retired and its alias is gone.
+    #[serde(rename = "job.deleted")]
+    Deleted {},
+    /// A request was answered without changing anything; only its idempotency key is kept.
+    #[serde(rename = "request.answered")]
+    Answered {},
+}
+
+/// All that a version is made of. The topics are pinned as they were, so that it compiles to the same thing for ever.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// Its number.
+    pub version: u32,
+    /// What decides its rows, in one hash.
+    pub digest: String,
+    /// What was asked for.
+    pub spec: JobSpec,
+    /// The topic behind each input, as it was.
+    pub topics: BTreeMap<String, Topic>,
+    /// Where each partition starts, resolved once.
+    pub start: Positions,
+}
+
+/// One move of an alias. This event *is* the swap; the pointer that readers load only follows it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Swap {
+    /// The version that served; none when nothing did.
+    pub from: Option<u32>,
+    /// The version that serves now.
+    pub to: u32,
+    /// The generation of the job after the swap.
+    pub generation: u64,
+    /// When the rollback window of the version that served ends.
+    pub until: Timestamp,
+    /// Where the version that serves now stood.
+    pub positions: Positions,
+    /// How long the serving version was held.
+    pub held_ms: u64,
+    /// Who or what moved it.
+    pub cause: Cause,
+    /// The conditions that were waived.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub forced: Vec<String>,
+    /// How many offsets each partition stepped back, where it did.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub stepped_back: SteppedBack,
+}
+
+/// By topic and partition, how many offsets an alias stepped back.
+pub type SteppedBack = BTreeMap<String, BTreeMap<String, u64>>;
+
+/// Why an alias moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// Somebody asked for it.
+    Asked,
+    /// Somebody had asked for it as soon as the version is ready.
+    Armed,
+    /// The policy says `auto`.
+    Auto,
+    /// Nothing served yet.
+    First,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_reads_back_and_shows_as_one_flat_object_with_its_type() {
+        let start: Positions = "ticks/0=120,ticks/11=3".parse().unwrap();
+        let event = Event::new("bpi", What::Replayed { version: 2, attempt: 1, start });
+        let text = serde_json::to_string(&event).unwrap();
+        assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
+        let (kind, fields) = event.to_json().unwrap();
+        assert_eq!(kind, "version.replayed");
+        let flat =
+            serde_json::json!({"job": "bpi", "version": 2, "attempt": 1, "start": {"ticks": {"0": 120, "11": 3}}});
+        assert_eq!(Value::Object(fields), flat);
+    }
+}

@@ -1,0 +1,129 @@
+//! The orchestrator: what there is of it, how it starts and how it stops.
+//!
+//! It starts by folding the catalog; all the rest (tables opened, runners started, what was under way gone on with) is the steward's
+//! first look. If the process dies, at any line, the next start does the same.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex};
+
+use datafusion::execution::memory_pool::MemoryPool;
+use rekap_tables::Tables;
+use rekap_tiered_storage::{Clock, Log, Positions};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::book::{Book, Outcome};
+use crate::fleet::Fleet;
+use crate::gate::Gates;
+use crate::recovery::Recovery;
+use crate::state::State;
+use crate::steward::{self, Watch};
+use crate::{By, Rejection};
+
+/// What the orchestrator is made of.
+pub struct Config {
+    /// The folder of the catalog.
+    pub catalog: PathBuf,
+    /// The log that jobs read.
+    pub log: Arc<Log>,
+    /// Where tables are kept.
+    pub tables: Tables,
+    /// The time of day.
+    pub clock: Arc<dyn Clock>,
+    /// The memory that all queries share.
+    pub memory: Arc<dyn MemoryPool>,
+}
+
+/// The control plane of one Rekap.
+pub struct Orchestrator {
+    pub(crate) log: Arc<Log>,
+    pub(crate) tables: Tables,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) memory: Arc<dyn MemoryPool>,
+    pub(crate) book: Arc<Book>,
+    pub(crate) fleet: Fleet,
+    pub(crate) gates: Gates,
+    pub(crate) recovery: Recovery,
+    pub(crate) folder: PathBuf,
+    pub(crate) watch: Mutex<Watch>,
+    pub(crate) slowest: watch::Sender<Positions>,
+    pub(crate) stopping: watch::Sender<bool>,
+    tasks: Mutex<Vec<JoinHandle<()>>>,
+}
+
+impl Orchestrator {
+    /// Opens the catalog, opens the table of every live version, and sets the steward to work.
+    pub async fn open(config: Config) -> Result<Arc<Self>, Rejection> {
+        let Config { catalog, log, tables, clock, memory } = config;
+        let folder = catalog.clone();
+        let book = blocking({
+            let clock = clock.clone();
+            move || Book::open(&folder, clock)
+        })
+        .await?;
+        let orchestrator = Arc::new(Orchestrator {
+            log,
+            tables,
+            clock,
+            memory,
+            book: Arc::new(book),
+            fleet: Fleet::default(),
+            gates: Gates::default(),
+            recovery: Recovery::default(),
+            folder: catalog,
+            watch: Mutex::default(),
+            slowest: watch::Sender::new(Positions::new()),
+            stopping: watch::Sender::new(false),
+            tasks: Mutex::default(),
+        });
+        orchestrator.open_tables().await;
+        orchestrator.begin_recovery().await;
+        let tasks = vec![steward::spawn(&orchestrator), steward::spawn_persist(&orchestrator)];
+        *orchestrator.tasks.lock().expect("no holder of this lock panics") = tasks;
+        Ok(orchestrator)
+    }
+
+    /// Stops every runner after its commit, and makes the tables durable.
+    pub async fn shutdown(&self) {
+        self.stopping.send_replace(true);
+        let tasks = std::mem::take(&mut *self.tasks.lock().expect("no holder of this lock panics"));
+        for task in tasks {
+            if task.await.is_err() {
+                tracing::error!("a task of the orchestrator had panicked");
+            }
+        }
+        for key in self.fleet.all().keys() {
+            if let Some(runner) = self.fleet.take_runner(key) {
+                runner.stop().await;
+            }
+        }
+        self.persist().await;
+    }
+
+    /// The present state.
+    pub(crate) fn state(&self) -> Arc<State> {
+        self.book.state()
+    }
+
+    /// Decides, records and publishes; see [`Book::write`]. Goes through even if the caller goes away.
+    pub(crate) async fn write<A>(
+        &self,
+        by: &By,
+        job: &str,
+        decide: impl FnOnce(&State, rekap_tiered_storage::Timestamp) -> Outcome<A> + Send + 'static,
+    ) -> Result<A, Rejection>
+    where
+        A: serde::Serialize + serde::de::DeserializeOwned + Send + 'static,
+    {
+        let (book, by, job) = (self.book.clone(), by.clone(), job.to_owned());
+        blocking(move || book.write(&by, &job, decide)).await
+    }
+}
+
+/// Runs what blocks on the disk where that does not hold up anybody else.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    }
+}

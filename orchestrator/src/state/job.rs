@@ -1,0 +1,96 @@
+//! One job, as far as the catalog tells.
+
+use std::collections::BTreeMap;
+
+use rekap_jobs::PromotePolicy;
+use rekap_tiered_storage::Timestamp;
+
+use super::{Role, Version};
+use crate::Rejection;
+
+/// A freeze: no automatic promotion, no clean-up, and no promotion by others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Freeze {
+    /// Who froze the job.
+    pub by: String,
+    /// When it ends.
+    pub until: Timestamp,
+}
+
+/// One job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Job {
+    /// Its name and alias.
+    pub name: String,
+    /// Counts the changes to what its versions are for.
+    pub generation: u64,
+    /// When its versions may take over.
+    pub policy: PromotePolicy,
+    /// Its versions, deleted ones included.
+    pub versions: BTreeMap<u32, Version>,
+    /// What served, oldest first. The last one serves; the one before it is where a rollback goes.
+    pub lineage: Vec<u32>,
+    /// The last freeze.
+    pub freeze: Option<Freeze>,
+    /// It was deleted, and not deployed again since.
+    pub deleted: bool,
+}
+
+impl Job {
+    pub(super) fn new(name: &str, policy: PromotePolicy) -> Self {
+        Job {
+            name: name.to_owned(),
+            generation: 0,
+            policy,
+            versions: BTreeMap::new(),
+            lineage: vec![],
+            freeze: None,
+            deleted: false,
+        }
+    }
+
+    /// A version by its number.
+    pub fn version(&self, number: u32) -> Result<&Version, Rejection> {
+        let unknown = || Rejection::UnknownVersion { job: self.name.clone(), version: number };
+        self.versions.get(&number).ok_or_else(unknown)
+    }
+
+    /// The version that serves.
+    pub fn serving(&self) -> Option<&Version> {
+        self.lineage.last().and_then(|number| self.versions.get(number))
+    }
+
+    /// The version that served before the serving one was promoted.
+    pub fn before(&self) -> Option<&Version> {
+        let before = self.lineage.len().checked_sub(2)?;
+        self.versions.get(&self.lineage[before])
+    }
+
+    /// The version that a rollback goes to: the one before, while it is warm.
+    pub fn standby(&self) -> Option<&Version> {
+        self.before().filter(|version| matches!(version.role, Role::Standby { .. }))
+    }
+
+    /// True when a rollback may go to that version.
+    pub fn is_rollback_target(&self, number: u32) -> bool {
+        let earlier = self.lineage.split_last().map_or(&[][..], |(_, earlier)| earlier);
+        earlier.contains(&number)
+            && matches!(self.versions.get(&number), Some(Version { role: Role::Standby { .. }, .. }))
+    }
+
+    /// The freeze that holds at `now`.
+    pub fn frozen(&self, now: Timestamp) -> Option<&Freeze> {
+        self.freeze.as_ref().filter(|freeze| now < freeze.until)
+    }
+
+    /// The live version with that digest that can still be promoted or serves.
+    pub fn live_with(&self, digest: &str) -> Option<&Version> {
+        let mut newest_first = self.versions.values().rev();
+        newest_first.find(|version| version.digest == digest && version.role.is_live() && version.failure.is_none())
+    }
+
+    /// The number of the next version.
+    pub fn next_number(&self) -> u32 {
+        self.versions.last_key_value().map_or(1, |(last, _)| last + 1)
+    }
+}

@@ -1,0 +1,211 @@
+//! State: a fold over the catalog, and nothing else.
+//!
+//! The running server, recovery at start and the audit all come here through [`State::apply`], so they cannot disagree. An event
+//! that does not fit (only a catalog that was tampered with has one) changes nothing.
+
+mod job;
+#[cfg(test)]
+mod tests;
+mod version;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+pub use job::{Freeze, Job};
+pub use version::{Role, Verified, Version};
+
+use rekap_tiered_storage::Timestamp;
+
+use crate::Rejection;
+use crate::catalog::Entry;
+use crate::event::{Deployment, Swap, What};
+
+/// All that the catalog tells.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct State {
+    /// The last entry that is folded in.
+    pub seq: u64,
+    /// Every job, deleted ones included (their numbers are not used again).
+    jobs: BTreeMap<String, Arc<Job>>,
+}
+
+impl State {
+    /// The state after `entry`.
+    pub fn apply(&mut self, entry: &Entry) {
+        self.seq = entry.seq;
+        let event = &entry.event;
+        if let What::Deployed(deployment) = &event.what {
+            let job = self.jobs.entry(event.job.clone());
+            let job = job.or_insert_with(|| Arc::new(Job::new(&event.job, deployment.spec.promote.clone())));
+            Arc::make_mut(job).deploy(deployment, entry.at);
+        } else if let Some(job) = self.jobs.get_mut(&event.job) {
+            Arc::make_mut(job).apply(&event.what, entry);
+        }
+    }
+
+    /// A job that is not deleted.
+    pub fn job(&self, name: &str) -> Result<&Arc<Job>, Rejection> {
+        let job = self.jobs.get(name).filter(|job| !job.deleted);
+        job.ok_or_else(|| Rejection::UnknownJob(name.to_owned()))
+    }
+
+    /// A job, also a deleted one.
+    pub fn ever(&self, name: &str) -> Option<&Arc<Job>> {
+        self.jobs.get(name)
+    }
+
+    /// The jobs that are not deleted, by name.
+    pub fn jobs(&self) -> impl Iterator<Item = &Arc<Job>> {
+        self.jobs.values().filter(|job| !job.deleted)
+    }
+
+    /// Every version that has a table, with its job.
+    pub fn live(&self) -> impl Iterator<Item = (&Arc<Job>, &Version)> {
+        self.versions().filter(|(_, version)| version.role.is_live())
+    }
+
+    /// Every version there ever was, with its job.
+    pub fn versions(&self) -> impl Iterator<Item = (&Arc<Job>, &Version)> {
+        self.jobs.values().flat_map(|job| job.versions.values().map(move |version| (job, version)))
+    }
+}
+
+impl Job {
+    fn deploy(&mut self, deployment: &Deployment, at: Timestamp) {
+        self.deleted = false;
+        self.generation += 1;
+        self.policy = deployment.spec.promote.clone();
+        self.versions.insert(deployment.version, Version::deployed(deployment, at));
+    }
+
+    fn apply(&mut self, what: &What, entry: &Entry) {
+        match what {
+            What::Promoted(swap) => self.promote(swap),
+            What::RolledBack(swap) => self.roll_back(swap),
+            What::PolicyChanged { policy } => {
+                self.generation += 1;
+                self.policy = (**policy).clone();
+            }
+            What::Frozen { until } => self.freeze = Some(Freeze { by: entry.actor.clone(), until: *until }),
+            What::RollbackWindowSet { until } => self.keep_warm(*until),
+            What::Deleted {} => self.delete(),
+            What::Deployed(_) | What::Answered {} => {}
+            What::Started { version, .. }
+            | What::TableLost { version, .. }
+            | What::Rebuilt { version, .. }
+            | What::Replayed { version, .. }
+            | What::Ready { version, .. }
+            | What::NotReady { version, .. }
+            | What::VerificationAsked { version }
+            | What::Verified { version, .. }
+            | What::Failed { version, .. }
+            | What::Armed { version }
+            | What::Aborted { version }
+            | What::Paused { version }
+            | What::Resumed { version }
+            | What::Retired { version, .. } => {
+                let structural = matches!(what, What::Replayed { .. } | What::Aborted { .. } | What::Retired { .. });
+                self.generation += u64::from(structural);
+                if let Some(version) = self.versions.get_mut(version) {
+                    version.apply(what, entry);
+                }
+            }
+        }
+    }
+
+    fn promote(&mut self, swap: &Swap) {
+        self.generation = swap.generation;
+        if let Some(from) = swap.from.and_then(|from| self.versions.get_mut(&from)) {
+            from.role = Role::Standby { until: swap.until };
+        }
+        self.lineage.push(swap.to);
+        self.serve(swap.to);
+    }
+
+    fn roll_back(&mut self, swap: &Swap) {
+        self.generation = swap.generation;
+        while self.lineage.last().is_some_and(|last| *last != swap.to) {
+            let passed = self.lineage.pop().and_then(|passed| self.versions.get_mut(&passed));
+            let Some(passed) = passed else { continue };
+            passed.rolled_back = true;
+            if passed.role == Role::Serving {
+                passed.role = Role::Standby { until: swap.until };
+            }
+        }
+        self.serve(swap.to);
+    }
+
+    fn serve(&mut self, number: u32) {
+        let Some(version) = self.versions.get_mut(&number) else { return };
+        version.role = Role::Serving;
+        version.served = true;
+        version.rolled_back = false;
+        version.armed = None;
+    }
+
+    fn keep_warm(&mut self, until: Timestamp) {
+        for version in self.versions.values_mut() {
+            if let Role::Standby { until: end } = &mut version.role {
+                *end = until;
+            }
+        }
+    }
+
+    fn delete(&mut self) {
+        self.generation += 1;
+        self.deleted = true;
+        self.lineage.clear();
+        self.freeze = None;
+        for version in self.versions.values_mut().filter(|version| version.role.is_live()) {
+            version.role = Role::Retired;
+        }
+    }
+}
+
+impl Version {
+    fn apply(&mut self, what: &What, entry: &Entry) {
+        match what {
+            What::Started { attempt, .. } => self.started |= *attempt == self.attempt,
+            What::TableLost { attempt, .. } => {
+                self.begin(*attempt);
+                self.rebuilding = true;
+            }
+            What::Rebuilt { attempt, .. } if *attempt == self.attempt => self.rebuilding = false,
+            What::Replayed { attempt, start, .. } => {
+                self.begin(*attempt);
+                self.start = Arc::new(start.clone());
+                self.role = Role::Candidate;
+                self.paused = false;
+                self.rebuilding = false;
+            }
+            What::Ready { attempt, .. } if *attempt == self.attempt => self.ready_since = Some(entry.at),
+            What::NotReady { .. } => self.ready_since = None,
+            What::VerificationAsked { .. } => self.verification_asked = true,
+            What::Verified { attempt, against, report, .. } if *attempt == self.attempt => {
+                let report = Arc::new((**report).clone());
+                self.verified = Some(Verified { against: *against, at: entry.at, report });
+                self.verification_asked = false;
+            }
+            What::Failed { attempt, reason, .. } if *attempt == self.attempt => {
+                self.failure = Some(reason.clone());
+                self.ready_since = None;
+            }
+            What::Armed { .. } => self.armed = Some(entry.actor.clone()),
+            What::Aborted { .. } => self.end(Role::Aborted),
+            What::Retired { .. } => self.end(Role::Retired),
+            What::Paused { .. } => self.paused = true,
+            What::Resumed { .. } => {
+                self.paused = false;
+                self.failure = None;
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self, role: Role) {
+        self.role = role;
+        self.armed = None;
+        self.ready_since = None;
+        self.verification_asked = false;
+    }
+}

@@ -1,0 +1,121 @@
+use super::*;
+use crate::testing::{JOB, NOON, Story, at, deployed, failure};
+use crate::verify::Verdict;
+use std::time::Duration;
+
+fn roles(story: &Story) -> Vec<&'static str> {
+    story.job().versions.values().map(|version| version.role.name()).collect()
+}
+
+fn three_in_line() -> Story {
+    let mut story = Story::of([deployed(1), deployed(2), deployed(3)]);
+    (1..=3).for_each(|version| story.promote(version));
+    story
+}
+
+#[test]
+fn a_promotion_makes_the_former_version_a_standby_for_its_window() {
+    let mut story = Story::of([deployed(1), deployed(2)]);
+    story.promote(1);
+    assert_eq!(roles(&story), ["Serving", "Candidate"]);
+    story.promote(2);
+    assert_eq!(roles(&story), ["Standby", "Serving"]);
+    let until = NOON.plus(Duration::from_secs(3600));
+    assert_eq!(story.job().versions[&1].role, Role::Standby { until });
+    assert_eq!(story.job().standby().unwrap().number, 1);
+}
+
+#[test]
+fn rollbacks_go_back_along_the_line_and_end_at_the_first_version() {
+    let mut story = three_in_line();
+    story.roll_back(2);
+    assert_eq!(roles(&story), ["Standby", "Serving", "Standby"]);
+    assert!(story.job().versions[&3].rolled_back);
+    assert_eq!(story.job().before().unwrap().number, 1);
+    story.roll_back(1);
+    assert_eq!(roles(&story), ["Serving", "Standby", "Standby"]);
+    assert_eq!(story.job().before(), None);
+}
+
+#[test]
+fn a_rollback_may_skip_versions_which_then_are_rolled_back_too() {
+    let mut story = three_in_line();
+    story.roll_back(1);
+    assert_eq!(roles(&story), ["Serving", "Standby", "Standby"]);
+    assert!(story.job().versions[&2].rolled_back && story.job().versions[&3].rolled_back);
+}
+
+#[test]
+fn what_was_rolled_back_and_promoted_again_can_be_rolled_back_again() {
+    let mut story = Story::of([deployed(1), deployed(2)]);
+    story.promote(1);
+    story.promote(2);
+    story.roll_back(1);
+    story.promote(2);
+    assert_eq!(roles(&story), ["Standby", "Serving"]);
+    assert!(!story.job().versions[&2].rolled_back);
+    assert_eq!(story.job().before().unwrap().number, 1);
+}
+
+#[test]
+fn a_fresh_attempt_forgets_what_was_true_of_the_one_before() {
+    let mut story = Story::of([deployed(1), What::Started { version: 1, attempt: 1 }]);
+    story.then(crate::testing::verified(1, None, Verdict::Pass));
+    story.then(What::Ready { version: 1, attempt: 1 });
+    story.then(What::Failed { version: 1, attempt: 1, reason: failure("disk") });
+    story.then(What::Replayed { version: 1, attempt: 2, start: at("ticks/0=9") });
+    let version = &story.job().versions[&1];
+    assert_eq!((version.attempt, version.started, version.ready_since), (2, false, None));
+    assert_eq!((version.failure.as_ref(), version.verified.as_ref()), (None, None));
+    story.then(What::Ready { version: 1, attempt: 1 });
+    story.then(What::Failed { version: 1, attempt: 1, reason: failure("late") });
+    let version = &story.job().versions[&1];
+    assert_eq!((version.ready_since, version.failure.as_ref()), (None, None), "news of an old attempt are no news");
+}
+
+#[test]
+fn a_deleted_job_is_gone_and_its_numbers_are_not_used_again() {
+    let mut story = Story::of([deployed(1), deployed(2)]);
+    story.promote(1);
+    story.then(What::Deleted {});
+    assert!(story.state.job(JOB).is_err());
+    assert_eq!(story.state.live().count(), 0);
+    assert_eq!(story.state.ever(JOB).unwrap().next_number(), 3);
+    story.then(deployed(3));
+    assert_eq!(story.job().serving(), None);
+    assert_eq!(roles(&story), ["Retired", "Retired", "Candidate"]);
+}
+
+#[test]
+fn the_generation_moves_with_what_versions_are_for_and_with_nothing_else() {
+    let mut story = Story::of([deployed(1), deployed(2)]);
+    assert_eq!(story.job().generation, 2);
+    story.promote(1);
+    assert_eq!(story.job().generation, 3);
+    story.then(What::Ready { version: 2, attempt: 1 });
+    story.then(What::Paused { version: 2 });
+    assert_eq!(story.job().generation, 3);
+    story.then(What::Aborted { version: 2 });
+    assert_eq!(story.job().generation, 4);
+}
+
+#[test]
+fn a_candidate_must_pass_against_what_serves_now_and_what_served_before_need_not() {
+    let mut story = Story::of([deployed(1), deployed(2), deployed(3)]);
+    story.promote(1);
+    story.then(crate::testing::verified(3, Some(1), Verdict::Pass));
+    assert!(story.job().versions[&3].passed_against(Some(1)));
+    story.promote(2);
+    assert!(!story.job().versions[&3].passed_against(Some(2)));
+    assert!(story.job().versions[&1].passed_against(Some(2)), "it served");
+    story.then(crate::testing::verified(1, Some(2), Verdict::Fail));
+    assert!(!story.job().versions[&1].passed_against(Some(2)), "but a failed verification counts");
+}
+
+#[test]
+fn a_version_reads_a_new_partition_from_its_start() {
+    let story = Story::of([deployed(1)]);
+    let version = &story.job().versions[&1];
+    let here = version.positions_within(&at("ticks/0=7"), &at("ticks/0=9,ticks/1=4,ticks/2=3,other/0=1"));
+    assert_eq!(here, at("ticks/0=7,ticks/1=0,ticks/2=0"));
+}

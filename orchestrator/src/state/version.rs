@@ -1,0 +1,162 @@
+//! One version of a job, as far as the catalog tells.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rekap_jobs::{Failure, JobSpec};
+use rekap_tiered_storage::{Positions, Timestamp, Topic, TopicName};
+use serde::{Deserialize, Serialize};
+
+use crate::event::Deployment;
+use crate::verify::{Report, Verdict};
+
+/// What a version is for. Only catalog events change it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Role {
+    /// It may be promoted.
+    Candidate,
+    /// The alias points at it.
+    Serving,
+    /// It served, and is kept warm for a rollback.
+    Standby {
+        /// When its rollback window ends.
+        until: Timestamp,
+    },
+    /// It is no longer needed.
+    Retired,
+    /// It was given up before it served.
+    Aborted,
+}
+
+impl Role {
+    /// True while the version has a table and, unless it failed or is paused, a runner.
+    pub fn is_live(&self) -> bool {
+        matches!(self, Role::Candidate | Role::Serving | Role::Standby { .. })
+    }
+
+    /// The role's name.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Role::Candidate => "Candidate",
+            Role::Serving => "Serving",
+            Role::Standby { .. } => "Standby",
+            Role::Retired => "Retired",
+            Role::Aborted => "Aborted",
+        }
+    }
+}
+
+/// The last verification of the present attempt.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Verified {
+    /// The version that it was compared with.
+    pub against: Option<u32>,
+    /// When it was done.
+    pub at: Timestamp,
+    /// What was found.
+    pub report: Arc<Report>,
+}
+
+/// One version.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Version {
+    /// Its number.
+    pub number: u32,
+    /// What decides its rows, in one hash.
+    pub digest: String,
+    /// What was asked for.
+    pub spec: Arc<JobSpec>,
+    /// The topic behind each input, as it was at deploy.
+    pub topics: Arc<BTreeMap<String, Topic>>,
+    /// Where each partition starts; one that is absent starts at 0.
+    pub start: Arc<Positions>,
+    /// When it was deployed.
+    pub deployed_at: Timestamp,
+    /// Which table is its present one, from 1.
+    pub attempt: u32,
+    /// The table of the present attempt was made.
+    pub started: bool,
+    /// Its table was lost and is not yet back to where the log ends.
+    pub rebuilding: bool,
+    /// What it is for.
+    pub role: Role,
+    /// Somebody told it to wait.
+    pub paused: bool,
+    /// Why it cannot go on.
+    pub failure: Option<Failure>,
+    /// Since when every condition of promotion holds.
+    pub ready_since: Option<Timestamp>,
+    /// It is promoted as soon as it is ready; who asked for that.
+    pub armed: Option<String>,
+    /// It served before.
+    pub served: bool,
+    /// It served and was rolled back: never again promoted by itself.
+    pub rolled_back: bool,
+    /// The last verification.
+    pub verified: Option<Verified>,
+    /// Somebody asked for another verification.
+    pub verification_asked: bool,
+}
+
+impl Version {
+    pub(super) fn deployed(deployment: &Deployment, at: Timestamp) -> Self {
+        Version {
+            number: deployment.version,
+            digest: deployment.digest.clone(),
+            spec: Arc::new(deployment.spec.clone()),
+            topics: Arc::new(deployment.topics.clone()),
+            start: Arc::new(deployment.start.clone()),
+            deployed_at: at,
+            attempt: 1,
+            started: false,
+            rebuilding: false,
+            role: Role::Candidate,
+            paused: false,
+            failure: None,
+            ready_since: None,
+            armed: None,
+            served: false,
+            rolled_back: false,
+            verified: None,
+            verification_asked: false,
+        }
+    }
+
+    /// Forgets all that was true of the attempt before.
+    pub(super) fn begin(&mut self, attempt: u32) {
+        self.attempt = attempt;
+        self.started = false;
+        self.failure = None;
+        self.ready_since = None;
+        self.verified = None;
+        self.verification_asked = false;
+    }
+
+    /// True while a runner should read for it.
+    pub fn wants_runner(&self) -> bool {
+        self.role.is_live() && self.failure.is_none()
+    }
+
+    /// True when `topic` is one of its inputs.
+    pub fn reads(&self, topic: &TopicName) -> bool {
+        self.topics.values().any(|read| read.name == *topic)
+    }
+
+    /// True when the last verification passed and is about the version that serves now. What served before needs none.
+    pub fn passed_against(&self, serving: Option<u32>) -> bool {
+        self.verified.as_ref().map_or(self.served, |verified| {
+            verified.report.verdict == Verdict::Pass && (verified.against == serving || self.served)
+        })
+    }
+
+    /// Its position in each partition of `ends` that it reads: what `table` says, else where it starts.
+    pub fn positions_within(&self, table: &Positions, ends: &Positions) -> Positions {
+        let mut positions = table.max(&self.start);
+        for (topic, partition, _) in ends.iter().filter(|(topic, ..)| self.reads(topic)) {
+            if positions.get(topic, partition).is_none() {
+                positions.set(topic, partition, Default::default());
+            }
+        }
+        positions
+    }
+}

@@ -1,0 +1,194 @@
+//! Looking at the world: the ends of the log, the tables, the runners.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use rekap_jobs::Failure;
+use rekap_tiered_storage::{LogError, Positions, TopicName};
+use tokio::time::Instant;
+
+use crate::fleet::Member;
+use crate::orchestrator::blocking;
+use crate::phase::Run;
+use crate::react::{Facts, Judged, Key, Running};
+use crate::ready::{Conditions, Judgement, Look, Readiness, Sample, first_unmet};
+use crate::state::{Job, State, Version};
+use crate::steward::Watch;
+use crate::{Orchestrator, recovery};
+
+/// Samples are kept for at least that long, whatever the policies ask for: `lag_ms` is told from them.
+const MIN_HORIZON: Duration = Duration::from_secs(60);
+
+impl Orchestrator {
+    /// Opens the table of every live version, so that an alias is served from the first request on.
+    pub(crate) async fn open_tables(&self) {
+        let state = self.state();
+        for (job, version) in state.live() {
+            let key = (job.name.clone(), version.number);
+            if self.fleet.get(&job.name, version.number).is_some_and(|member| member.attempt == version.attempt) {
+                continue;
+            }
+            let (tables, id) = (self.tables.clone(), crate::react::table_id(job, version));
+            match blocking(move || tables.open_table(&id)).await {
+                Ok(Some(table)) => self.fleet.put(key, Member { attempt: version.attempt, table, runner: None }),
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(job = job.name, version = version.number, %error, "its table does not open")
+                }
+            }
+        }
+    }
+
+    /// After a restart of the machine: holds readers of every alias back until its version is where the log ends now.
+    pub(crate) async fn begin_recovery(&self) {
+        let state = self.state();
+        if !recovery::machine_restarted(&self.folder) {
+            return;
+        }
+        let ends = self.ends(&state).await;
+        for version in state.jobs().filter_map(|job| Some((job.name.clone(), job.serving()?))) {
+            let (job, version) = version;
+            if version.wants_runner() && !version.paused {
+                let target = ends.iter().filter(|(topic, ..)| version.reads(topic)).collect();
+                self.recovery.begin((job, version.number), target);
+            }
+        }
+    }
+
+    /// Samples the ends of the log and what serves, and judges every live version by it.
+    pub(super) async fn sample(&self) {
+        let state = self.state();
+        let ends = self.ends(&state).await;
+        let now = self.clock.now();
+        let members = self.fleet.all();
+        let positions = |job: &Job, version: &Version| {
+            let member = members.get(&(job.name.clone(), version.number))?;
+            Some(version.positions_within(&member.positions(), &ends))
+        };
+        let serving =
+            state.jobs().filter_map(|job| Some((job.name.clone(), positions(job, job.serving()?)?))).collect();
+        let horizon = state.jobs().map(|job| job.policy.max_lag.0).max().unwrap_or_default().max(MIN_HORIZON);
+        let mut watch = self.watch.lock().expect("no holder of this lock panics");
+        watch.samples.push(Sample { at: now, ends, serving }, horizon);
+        watch.judge(&state, &members, now);
+        drop(watch);
+        if self.recovery.is_over()
+            && recovery::machine_restarted(&self.folder)
+            && recovery::remember_boot(&self.folder).is_err()
+        {
+            tracing::debug!("the boot of this machine cannot be told; every start recovers");
+        }
+    }
+
+    /// The readable end of every partition that a live version reads. A topic that cannot be looked at has none: nobody who reads it
+    /// becomes ready.
+    async fn ends(&self, state: &State) -> Positions {
+        let mut ends = Positions::new();
+        let topics = state.live().flat_map(|(_, version)| version.topics.values().map(|topic| &topic.name));
+        for topic in topics.collect::<BTreeSet<&TopicName>>() {
+            match self.log.hot.ranges(topic).await {
+                Ok(ranges) => ranges.iter().for_each(|(partition, range)| ends.set(topic, *partition, range.end)),
+                Err(LogError::UnknownTopic(_)) => {}
+                Err(error) => tracing::warn!(%topic, %error, "its ends cannot be looked at"),
+            }
+        }
+        ends
+    }
+
+    /// All facts that the next step depends on.
+    pub(super) async fn look(&self) -> Facts {
+        self.open_tables().await;
+        let state = self.state();
+        let members = self.fleet.all();
+        let mut watch = self.watch.lock().expect("no holder of this lock panics");
+        let now = Instant::now();
+        watch.verifying.retain(|_, until| until.is_none_or(|until| now < until));
+        watch.moving.retain(|_, until| until.is_none_or(|until| now < until));
+        let standing = state.live().filter_map(|(job, version)| {
+            let key = (job.name.clone(), version.number);
+            let judged = self.judged(job, version, members.get(&key)?, watch.readiness.get(&key)?);
+            Some((key, judged))
+        });
+        Facts {
+            standing: standing.collect(),
+            tables: self.tables.list().into_iter().collect(),
+            runners: members.iter().filter_map(|(key, member)| Some((key.clone(), running(member)?))).collect(),
+            verifying: watch.verifying.keys().cloned().collect(),
+            busy: watch.moving.keys().cloned().collect(),
+        }
+    }
+
+    fn judged(&self, job: &Job, version: &Version, member: &Member, readiness: &Readiness) -> Judged {
+        let judgement = &readiness.judgement;
+        let conditions = self.conditions(job, version, Some(member), judgement);
+        Judged {
+            keeps_up: judgement.keeps_up(),
+            unmet: first_unmet(&conditions),
+            measured: readiness.measured(),
+            stalled: judgement.stalled.clone(),
+        }
+    }
+
+    /// Every condition of a version's promotion as it is now.
+    pub(crate) fn conditions(
+        &self,
+        job: &Job,
+        version: &Version,
+        member: Option<&Member>,
+        judgement: &Judgement,
+    ) -> Conditions {
+        let serving = job.serving();
+        let old = serving.and_then(|serving| self.fleet.get(&job.name, serving.number));
+        let schema =
+            old.zip(member).and_then(|(old, new)| crate::schema::breaks(old.table.schema(), new.table.schema()));
+        let gap = version.failure.as_ref().filter(|reason| reason.code == "GAP").map(Failure::to_string);
+        judgement.conditions(version, serving.map(|serving| serving.number), schema, gap)
+    }
+}
+
+impl Watch {
+    fn judge(&mut self, state: &State, members: &BTreeMap<Key, Member>, now: rekap_tiered_storage::Timestamp) {
+        let live: BTreeSet<Key> = state.live().map(|(job, version)| (job.name.clone(), version.number)).collect();
+        self.readiness.retain(|key, _| live.contains(key));
+        for (job, version) in state.live() {
+            let key = (job.name.clone(), version.number);
+            let Some(member) = members.get(&key) else { continue };
+            let table = member.positions();
+            let look = Look {
+                job: &job.name,
+                policy: &job.policy,
+                version,
+                table: &table,
+                running: member.runner.is_some() && !version.paused,
+                samples: &self.samples,
+                now,
+            };
+            self.readiness.entry(key).or_insert_with(|| Readiness::begin(&look)).observe(&look);
+        }
+    }
+}
+
+fn running(member: &Member) -> Option<Running> {
+    let watch = member.runner.as_ref()?.watch();
+    let gone = watch.has_changed().is_err();
+    let (run, failure) = run_of(&watch.borrow().run);
+    let failure = failure.or_else(|| gone.then(died));
+    Some(Running { attempt: member.attempt, run, failure })
+}
+
+/// A runner that ended without saying why.
+fn died() -> Failure {
+    let (detail, remedy) = ("its runner ended without a reason", "see the server's log, then resume it");
+    Failure { code: "RUNNER_DIED".into(), detail: detail.into(), remedy: remedy.into() }
+}
+
+/// The runner's own word for what it does, and why it cannot go on.
+pub(crate) fn run_of(run: &rekap_jobs::Run) -> (Run, Option<Failure>) {
+    match run {
+        rekap_jobs::Run::Replaying => (Run::Replaying, None),
+        rekap_jobs::Run::CatchingUp => (Run::CatchingUp, None),
+        rekap_jobs::Run::Live => (Run::Live, None),
+        rekap_jobs::Run::Paused | rekap_jobs::Run::Stopped => (Run::Paused, None),
+        rekap_jobs::Run::Failed { reason } => (Run::Failed, Some(reason.clone())),
+    }
+}

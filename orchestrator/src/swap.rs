@@ -1,0 +1,259 @@
+//! Moving an alias: the serving version is held at X, the other one reaches X, the event is recorded, the hold ends.
+//!
+//! ```text
+//! serving    ──────● X  held ────────────● released, goes on as standby
+//! candidate  ───────────● ≥ X            │
+//! catalog                 ● Promoted     │
+//! readers    ── serving ──┤── candidate ─────────────
+//! ```
+//!
+//! Readers never wait, and never see a position go back: nothing is served past X before the swap and nothing below X after it. Only
+//! a rollback whose target cannot reach X in time steps back, and says by how much. If the process dies before the event is durable
+//! nothing has happened; after it, the next start serves the new version. Holds do not outlive the process.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rekap_jobs::RunnerHandle;
+use rekap_tiered_storage::{Positions, Timestamp};
+use tokio::time::{Instant, timeout_at};
+
+use crate::book::Outcome;
+use crate::decide::{self, Order};
+use crate::event::{Cause, SteppedBack, Swap, What};
+use crate::fleet::Member;
+use crate::ready::first_missing;
+use crate::state::{Job, State, Version};
+use crate::views::{Promoted, RolledBack};
+use crate::{By, Conditions, Orchestrator, Rejection};
+
+/// A promotion that takes longer is called off: for that long the serving version stands still.
+const PROMOTION_LIMIT: Duration = Duration::from_secs(2);
+
+/// A rollback waits that long for its target and then swaps anyway. It leaves 100 ms of the 250 that are promised for the event to
+/// become durable.
+const ROLLBACK_LIMIT: Duration = Duration::from_millis(150);
+
+/// A runner that commits nothing until this is dropped.
+struct Held(Arc<RunnerHandle>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.release();
+    }
+}
+
+/// Two versions at the moment of a swap.
+struct Meeting {
+    /// Keeps the version that served where it is.
+    _held: Option<Held>,
+    /// Where that is, over the topics that the other one reads.
+    target: Positions,
+    /// Why the other one is not there.
+    missed: Option<String>,
+}
+
+/// Holds `from` and waits until `to`, which is the table of `version`, has reached it.
+async fn meet(from: Option<&Member>, to: &Member, version: &Version, limit: Duration) -> Meeting {
+    let deadline = Instant::now() + limit;
+    let Some(from) = from else { return Meeting { _held: None, target: Positions::new(), missed: None } };
+    let held = from.runner.clone().map(Held);
+    let mut missed = None;
+    let stands = match &held {
+        None => from.positions(),
+        Some(Held(runner)) => match runner.hold(limit).await {
+            Ok(positions) => positions,
+            Err(late) => {
+                missed = Some(format!("the serving version: {late}"));
+                from.positions()
+            }
+        },
+    };
+    let target: Positions = stands.iter().filter(|(topic, ..)| version.reads(topic)).collect();
+    if missed.is_none() {
+        missed = arrive(to, version, &target, deadline).await.err();
+    }
+    Meeting { _held: held, target, missed }
+}
+
+/// Waits until `to` has reached `target`, and tells where it has not.
+async fn arrive(to: &Member, version: &Version, target: &Positions, deadline: Instant) -> Result<(), String> {
+    let here = |table: &Positions| version.positions_within(table, target);
+    let mut changed = to.table.changed();
+    let arrived = changed.wait_for(|status| here(&status.positions).reached(target));
+    match timeout_at(deadline, arrived).await {
+        Ok(_) => Ok(()),
+        Err(_) => Err(format!(
+            "it did not reach the serving version in time: {}",
+            first_missing(&here(&to.positions()), target)
+        )),
+    }
+}
+
+/// Why a promotion did not come to be.
+enum Off {
+    CalledOff(String),
+    Refused(Rejection),
+}
+
+impl Orchestrator {
+    /// Carries out a promotion, or calls it off. It ends even if the caller goes away.
+    pub(crate) async fn promote_now(
+        self: &Arc<Self>,
+        order: Order,
+        conditions: Conditions,
+        by: By,
+    ) -> Result<Promoted, Rejection> {
+        let (this, job, version) = (self.clone(), order.job.clone(), order.to);
+        let swap = tokio::spawn(async move { this.swap_forward(order, by).await });
+        match swap.await.unwrap_or_else(|panicked| Err(Off::CalledOff(panicked.to_string()))) {
+            Ok(promoted) => Ok(promoted),
+            Err(Off::Refused(rejection)) => Err(rejection),
+            Err(Off::CalledOff(reason)) => Err(Rejection::CalledOff { job, version, reason, conditions }),
+        }
+    }
+
+    async fn swap_forward(&self, order: Order, by: By) -> Result<Promoted, Off> {
+        let gate = self.gates.of(&order.job);
+        let _turn = gate.turn().await;
+        let begun = Instant::now();
+        let state = self.state();
+        let version = state.job(&order.job).and_then(|job| job.version(order.to)).map_err(Off::Refused)?;
+        let no_table = || Off::CalledOff("it has no table yet".into());
+        let to = self.fleet.get(&order.job, order.to).ok_or_else(no_table)?;
+        let from = order.from.and_then(|from| self.fleet.get(&order.job, from));
+        let meeting = tokio::select! {
+            () = gate.interrupted() => return Err(Off::CalledOff("a rollback came first".into())),
+            meeting = meet(from.as_ref(), &to, version, PROMOTION_LIMIT) => meeting,
+        };
+        if let Some(reason) = meeting.missed {
+            return Err(Off::CalledOff(reason));
+        }
+        let (positions, job) = (to.positions(), order.job.clone());
+        let decide = move |state: &State, now| forward(state, now, order, positions, millis(begun));
+        let promoted = self.write(&by, &job, decide).await.map_err(Off::Refused)?;
+        Ok(Promoted { swap_ms: millis(begun), ..promoted })
+    }
+
+    /// Carries out a rollback: without stepping back when the target gets there in time, else with it. It ends even if the caller
+    /// goes away.
+    pub(crate) async fn roll_back_now(
+        self: &Arc<Self>,
+        job: String,
+        to: Option<u32>,
+        by: By,
+    ) -> Result<RolledBack, Rejection> {
+        let this = self.clone();
+        match tokio::spawn(async move { this.swap_back(job, to, by).await }).await {
+            Ok(answer) => answer,
+            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+        }
+    }
+
+    async fn swap_back(&self, job: String, to: Option<u32>, by: By) -> Result<RolledBack, Rejection> {
+        let begun = Instant::now();
+        let gate = self.gates.of(&job);
+        let _turn = gate.urgent_turn().await;
+        if let Some(answer) = self.book.answered(&by)? {
+            return Ok(answer);
+        }
+        let state = self.state();
+        let before = state.job(&job)?;
+        decide::admit(before, by.if_match)?;
+        let decide::Target { from, to } = decide::roll_back(before, to)?;
+        let version = before.version(to)?;
+        let no_table = || Rejection::CannotRollBack { job: job.clone(), to, why: "its table is not open yet".into() };
+        let (from_member, to_member) = (self.fleet.get(&job, from), self.fleet.get(&job, to).ok_or_else(no_table)?);
+        let left = ROLLBACK_LIMIT.saturating_sub(begun.elapsed());
+        let meeting = meet(from_member.as_ref(), &to_member, version, left).await;
+        let positions = to_member.positions();
+        let stepped_back = stepped_back(&meeting.target, &version.positions_within(&positions, &meeting.target));
+        let order = Order { job: job.clone(), from: Some(from), to, cause: Cause::Asked, forced: vec![] };
+        let decide = move |state: &State, now| back(state, now, order, positions, stepped_back, millis(begun));
+        let answer: RolledBack = self.write(&by, &job, decide).await?;
+        Ok(RolledBack { swap_ms: millis(begun), ..answer })
+    }
+}
+
+fn forward(state: &State, now: Timestamp, order: Order, positions: Positions, held_ms: u64) -> Outcome<Promoted> {
+    let job = still_as_ordered(state, &order)?;
+    let swap = swap(job, now, &order, positions, held_ms, SteppedBack::new());
+    let (serving, generation) = (order.to, swap.generation);
+    let answer = Promoted { job: order.job, serving, generation, swap_ms: held_ms };
+    Ok((Some(What::Promoted(Box::new(swap))), answer))
+}
+
+fn back(
+    state: &State,
+    now: Timestamp,
+    order: Order,
+    positions: Positions,
+    stepped_back: SteppedBack,
+    held_ms: u64,
+) -> Outcome<RolledBack> {
+    let job = still_as_ordered(state, &order)?;
+    let swap = swap(job, now, &order, positions, held_ms, stepped_back.clone());
+    let (serving, generation) = (order.to, swap.generation);
+    let answer = RolledBack { job: order.job, serving, generation, swap_ms: held_ms, stepped_back };
+    Ok((Some(What::RolledBack(Box::new(swap))), answer))
+}
+
+fn swap(
+    job: &Job,
+    now: Timestamp,
+    order: &Order,
+    positions: Positions,
+    held_ms: u64,
+    stepped_back: SteppedBack,
+) -> Swap {
+    Swap {
+        from: order.from,
+        to: order.to,
+        generation: job.generation + 1,
+        until: now.plus(job.policy.rollback_window.0),
+        positions,
+        held_ms,
+        cause: order.cause,
+        forced: order.forced.clone(),
+        stepped_back,
+    }
+}
+
+/// The job, if what the order rests on is still so: a version may have been aborted, or the job deleted, while the other was held.
+fn still_as_ordered<'a>(state: &'a State, order: &Order) -> Result<&'a Job, Rejection> {
+    let job = state.job(&order.job)?;
+    let serving = job.serving().map(|serving| serving.number);
+    let version = job.version(order.to)?;
+    if serving != order.from || !version.role.is_live() {
+        let (job, version) = (order.job.clone(), order.to);
+        let reason = "another command came in between".into();
+        return Err(Rejection::CalledOff { job, version, reason, conditions: Conditions::new() });
+    }
+    Ok(job)
+}
+
+/// By how many offsets `here` is short of `target`, where it is.
+fn stepped_back(target: &Positions, here: &Positions) -> SteppedBack {
+    let mut back = SteppedBack::new();
+    for (topic, partition, at, wanted) in here.missing(target) {
+        let offsets = wanted.since(at.unwrap_or_default());
+        back.entry(topic.to_string()).or_default().insert(partition.to_string(), offsets);
+    }
+    back
+}
+
+fn millis(begun: Instant) -> u64 {
+    u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rollback_tells_for_each_partition_how_far_it_stepped_back() {
+        let back = stepped_back(&"t/0=120,t/1=98,t/2=5".parse().unwrap(), &"t/0=100,t/1=98".parse().unwrap());
+        assert_eq!(serde_json::to_value(back).unwrap(), serde_json::json!({"t": {"0": 20, "2": 5}}));
+        assert!(stepped_back(&"t/0=1".parse().unwrap(), &"t/0=7".parse().unwrap()).is_empty());
+    }
+}

@@ -1,0 +1,13 @@
+//! What users are shown. Every field is named as the REST API names it, so that it is only serialized there.
+
+mod deployment;
+mod event;
+mod job;
+mod plan;
+mod version;
+
+pub use deployment::{Armed, Deployed, Promoted, Promotion, RolledBack};
+pub use event::{EventView, EventsPage};
+pub use job::{JobView, RollbackView, TableView};
+pub use plan::{Change, PlanInput, PlanRefusal, PlanReport, ReplayGap, ReplayRange, Tiers};
+pub use version::{PartitionView, ProgressView, VerificationState, VerificationView, VersionView};
