@@ -193,3 +193,57 @@ pub struct Topic {
     /// What its owner asked for.
     pub config: TopicConfig,
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn config(partitions: u32, key: &[&str]) -> TopicConfig {
+        let schema = json!({"properties": {"id": {"type": "string"}, "o": {"properties": {"x": {"type": "string"}}}}});
+        TopicConfig {
+            partitions,
+            retention_ms: None,
+            retention_bytes: None,
+            key: key.iter().map(|field| (*field).to_owned()).collect(),
+            schema: Some(TopicSchema::parse(schema).unwrap()),
+        }
+    }
+
+    fn refused(config: TopicConfig) -> String {
+        config.check().unwrap_err().field
+    }
+
+    #[test]
+    fn a_topic_has_1_to_10_000_partitions() {
+        config(1, &[]).check().unwrap();
+        config(10_000, &[]).check().unwrap();
+        assert_eq!(refused(config(0, &[])), "partitions");
+        assert_eq!(refused(config(10_001, &[])), "partitions");
+    }
+
+    #[test]
+    fn a_key_is_made_of_scalar_fields_of_the_schema() {
+        config(1, &["id"]).check().unwrap();
+        TopicConfig { schema: None, ..config(1, &["anything"]) }.check().unwrap();
+        assert_eq!(refused(config(1, &["absent"])), "key");
+        assert_eq!(refused(config(1, &["o"])), "key");
+        assert_eq!(refused(config(1, &["id", "id"])), "key");
+    }
+
+    #[test]
+    fn a_stored_schema_is_checked_again() {
+        let schema = serde_json::from_value(json!({"properties": {"a": {"type": "text"}}})).unwrap();
+        assert_eq!(refused(TopicConfig { schema: Some(schema), ..config(1, &[]) }), "schema");
+    }
+
+    #[test]
+    fn a_topic_only_grows() {
+        let now = config(2, &[]);
+        now.check_change(&config(3, &["id"])).unwrap();
+        assert_eq!(now.check_change(&config(1, &[])).unwrap_err().field, "partitions");
+        assert_eq!(now.check_change(&TopicConfig { schema: None, ..now.clone() }).unwrap_err().field, "schema");
+        TopicConfig { schema: None, ..now.clone() }.check_change(&now).unwrap();
+    }
+}

@@ -1,1 +1,153 @@
+use serde_json::{Value, json};
 
+use super::*;
+use crate::decode::ColumnType;
+
+fn schema(raw: Value) -> TopicSchema {
+    TopicSchema::parse(raw).unwrap()
+}
+
+/// The columns of a schema with these properties, as `name type`.
+fn columns(properties: Value) -> Vec<String> {
+    let of = schema(json!({"type": "object", "properties": properties})).columns();
+    of.iter().map(|column| format!("{} {}", column.name, column.ty)).collect()
+}
+
+fn field_type(field: Value) -> ColumnType {
+    schema(json!({"properties": {"f": field}})).columns().remove(0).ty
+}
+
+fn violation(raw: Value, event: Value) -> (String, String) {
+    let Violation { field, detail } = schema(raw).validator().unwrap().check(&event).unwrap_err();
+    (field, detail)
+}
+
+#[test]
+fn each_type_has_its_column() {
+    let properties = json!({
+        "i": {"type": "integer"}, "n": {"type": "number"}, "s": {"type": "string"}, "b": {"type": "boolean"},
+        "t": {"type": "string", "format": "date-time"}, "d": {"type": "string", "format": "date"},
+        "o": {"type": "object", "properties": {"x": {"type": "integer"}}},
+        "a": {"type": "array", "items": {"type": "string"}},
+    });
+    let expected = ["a list<text>", "b boolean", "d text", "i bigint", "n double", "o struct", "s text", "t timestamp"];
+    assert_eq!(columns(properties), expected);
+}
+
+#[test]
+fn null_beside_a_type_changes_nothing() {
+    for field in [
+        json!({"type": ["string", "null"]}),
+        json!({"type": ["null", "string"]}),
+        json!({"oneOf": [{"type": "null"}, {"type": "string"}]}),
+        json!({"anyOf": [{"type": "string", "maxLength": 3}, {"type": "null"}]}),
+        json!({"anyOf": [{"type": "string", "maxLength": 3}, {"type": "string", "minLength": 5}]}),
+        json!({"allOf": [{"type": "string"}]}),
+    ] {
+        assert_eq!(field_type(field.clone()), ColumnType::Text, "{field}");
+    }
+}
+
+#[test]
+fn what_has_no_one_type_is_json() {
+    for field in [
+        json!({}),
+        json!(true),
+        json!({"type": ["string", "integer"]}),
+        json!({"oneOf": [{"type": "string"}, {"type": "integer"}]}),
+        json!({"type": "object"}),
+        json!({"type": "object", "additionalProperties": {"type": "string"}}),
+        json!({"type": "array"}),
+        json!({"type": "array", "prefixItems": [{"type": "string"}], "items": {"type": "string"}}),
+        json!({"enum": ["a", 1]}),
+        json!({"type": "null"}),
+    ] {
+        assert_eq!(field_type(field.clone()), ColumnType::Json, "{field}");
+    }
+}
+
+#[test]
+fn references_are_followed_and_a_circle_ends_in_json() {
+    let followed = schema(json!({
+        "$defs": {"price": {"type": "number"}, "tree": {"properties": {"left": {"$ref": "#/$defs/tree"}, "n": {"type": "integer"}}}},
+        "properties": {"p": {"$ref": "#/$defs/price"}, "t": {"$ref": "#/$defs/tree"}},
+    }));
+    let tree = ColumnType::Struct(vec![Column::new("left", ColumnType::Json), Column::new("n", ColumnType::Bigint)]);
+    assert_eq!(followed.columns(), [Column::new("p", ColumnType::Double), Column::new("t", tree)]);
+    let whole = schema(
+        json!({"$ref": "#/$defs/e", "$defs": {"e": {"type": "object", "properties": {"a": {"type": "integer"}}}}}),
+    );
+    assert_eq!(whole.columns(), [Column::new("a", ColumnType::Bigint)]);
+}
+
+#[test]
+fn references_that_multiply_come_to_an_end() {
+    let step = |i: u32| json!({"properties": {"a": {"$ref": format!("#/$defs/s{}", i + 1)}, "b": {"$ref": format!("#/$defs/s{}", i + 1)}}});
+    let mut defs: serde_json::Map<_, _> = (0..40).map(|i| (format!("s{i}"), step(i))).collect();
+    defs.insert("s40".into(), json!({"type": "integer"}));
+    assert_eq!(schema(json!({"$ref": "#/$defs/s0", "$defs": defs})).columns().len(), 2);
+}
+
+#[test]
+fn what_is_no_schema_is_refused_with_its_place() {
+    let at = |raw| TopicSchema::parse(raw).unwrap_err().at;
+    assert_eq!(at(json!("string")), "");
+    assert_eq!(at(json!({"properties": {"a": {"type": "text"}}})), "/properties/a/type");
+    assert_eq!(at(json!({"properties": {"_offset": {"type": "integer"}}})), "/properties/_offset");
+    TopicSchema::parse(json!({"$ref": "https://example.com/schema.json"})).unwrap_err();
+    TopicSchema::parse(json!({"properties": {"a": {"$ref": "#/nowhere"}}})).unwrap_err();
+}
+
+#[test]
+fn a_violation_names_the_field() {
+    let raw = || {
+        json!({
+            "type": "object",
+            "required": ["id"],
+            "additionalProperties": false,
+            "properties": {
+                "id": {"type": "integer", "minimum": 1},
+                "at": {"type": "string", "format": "date-time"},
+                "legs": {"type": "array", "items": {"type": "object", "required": ["km"]}},
+            },
+        })
+    };
+    assert_eq!(violation(raw(), json!({})), ("id".into(), "\"id\" is a required property".into()));
+    assert_eq!(violation(raw(), json!({"id": "1"})).0, "id");
+    assert_eq!(violation(raw(), json!({"id": 0})).0, "id");
+    assert_eq!(violation(raw(), json!({"id": 1, "x": 2})).0, "x");
+    assert_eq!(violation(raw(), json!({"id": 1, "at": "noon"})).0, "at");
+    assert_eq!(violation(raw(), json!({"id": 1, "legs": [{"km": 1}, {}]})).0, "legs.1.km");
+    assert_eq!(violation(raw(), json!(7)).0, "");
+    assert!(violation(raw(), json!({"id": "x".repeat(5_000)})).1.chars().count() < 310);
+    let valid = schema(raw()).validator().unwrap();
+    valid.check(&json!({"id": 1, "at": "2024-01-31T12:00:00Z", "legs": []})).unwrap();
+}
+
+#[test]
+fn fields_that_the_schema_does_not_name_are_allowed_unless_it_says_otherwise() {
+    let open = schema(json!({"properties": {"a": {"type": "integer"}}}));
+    open.validator().unwrap().check(&json!({"a": 1, "b": 2})).unwrap();
+}
+
+#[test]
+fn columns_may_be_added_and_nothing_else() {
+    let older = schema(json!({"required": ["a"], "properties": {
+        "a": {"type": "integer"}, "o": {"properties": {"x": {"type": "string"}}}, "l": {"type": "array", "items": {"type": "number"}},
+    }}));
+    let newer = |change: fn(&mut Value)| {
+        let mut raw = older.raw().clone();
+        change(&mut raw);
+        older.check_evolution(&schema(raw)).map_err(|error| error.field)
+    };
+    assert_eq!(newer(|_| ()), Ok(()));
+    assert_eq!(newer(|raw| raw["properties"]["new"] = json!({"type": "string"})), Ok(()));
+    assert_eq!(newer(|raw| raw["properties"]["o"]["properties"]["y"] = json!({"type": "string"})), Ok(()));
+    assert_eq!(newer(|raw| raw["required"] = json!([])), Ok(()));
+    assert_eq!(newer(|raw| raw["properties"]["a"]["maximum"] = json!(9)), Ok(()));
+    assert_eq!(newer(|raw| raw["properties"]["a"] = json!({"type": "string"})), Err("a".into()));
+    assert_eq!(newer(|raw| raw["properties"]["o"]["properties"]["x"] = json!({})), Err("o.x".into()));
+    assert_eq!(newer(|raw| raw["properties"]["l"]["items"] = json!({"type": "integer"})), Err("l".into()));
+    assert_eq!(newer(|raw| raw["properties"] = json!({"a": {"type": "integer"}})), Err("l".into()));
+    assert_eq!(newer(|raw| raw["required"] = json!(["a", "o"])), Err("o".into()));
+}

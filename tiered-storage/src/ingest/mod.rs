@@ -103,3 +103,6 @@ impl TopicWriter {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
