@@ -62,6 +62,16 @@ pub(crate) fn progress_id(incarnation: Incarnation, partition: Partition) -> Str
     format!("rekap/{incarnation}/{partition}")
 }
 
+/// The name of a version's entry in the Delta log, relative to its table.
+pub(crate) fn log_entry(version: u64) -> String {
+    format!("_delta_log/{version:020}.json")
+}
+
+/// The names of what a version's checkpoint consists of.
+pub(crate) fn checkpoint(version: u64) -> Vec<String> {
+    vec![format!("_delta_log/{version:020}.checkpoint.parquet"), "_delta_log/_last_checkpoint".into()]
+}
+
 /// The value of [`GAPS_PROPERTY`].
 pub(crate) fn format_gaps(gaps: &BTreeMap<Partition, Vec<OffsetRange>>) -> String {
     let pairs: BTreeMap<Partition, Vec<(u64, u64)>> = gaps

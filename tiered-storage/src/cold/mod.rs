@@ -7,6 +7,7 @@
 //! A commit is a compare-and-swap on the table's version, and the only moment at which anything changes: whoever dies before it
 //! leaves files that nothing refers to, whoever dies after it finds the progress there. What is read is a [`Coverage`], a value.
 
+mod commit;
 mod coverage;
 mod file;
 mod layout;
@@ -25,12 +26,13 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, OnceCell};
 
+use commit::CHECKPOINT_EVERY;
+pub(crate) use commit::{Commit, CommitOutcome};
 pub use coverage::{ColdFile, Coverage, PartitionCoverage};
 pub(crate) use file::{FileWriter, ROW_GROUP_RECORDS, TOMBSTONE, UNDECODABLE};
 pub(crate) use reader::{Columns, FileReader, Rows, is_gone};
 pub(crate) use schema::{DECODED, HEADERS, KEY, StoredFields, TIMESTAMP, VALUE};
 pub use topic::ColdTopic;
-pub(crate) use topic::{Commit, CommitOutcome};
 
 use crate::{Clock, Incarnation, LogError, Topic};
 

@@ -66,7 +66,7 @@ impl ColdStore {
     pub(crate) async fn put_new(&self, path: &str, bytes: Vec<u8>) -> Result<(), LogError> {
         let failed = |e: object_store::Error| LogError::store(format!("writing {path} below {}", self.url), e);
         self.objects().put_opts(&Path::from(path), bytes.into(), PutMode::Create.into()).await.map_err(failed)?;
-        self.sync(path).await
+        self.sync_all(vec![path.into()]).await
     }
 
     /// Removes an object that nothing refers to; best effort, since clean-up finds it too.
@@ -76,18 +76,25 @@ impl ColdStore {
         }
     }
 
-    /// Makes an object that has been written survive a power cut: its bytes, and its name in every folder up to the cold tier's.
-    pub(crate) async fn sync(&self, path: &str) -> Result<(), LogError> {
-        let file = self.disk.join(path);
-        let what = format!("syncing {}", file.display());
-        let synced = tokio::task::spawn_blocking(move || sync_with_folders(&file)).await;
-        synced.map_err(|e| LogError::store(&what, e))?.map_err(|e| LogError::store(&what, e))
+    /// Makes objects survive a power cut: their bytes, and their names in every folder up to the cold tier's. An object that is not
+    /// there any more needs nothing.
+    pub(crate) async fn sync_all(&self, paths: Vec<String>) -> Result<(), LogError> {
+        let disk = self.disk.clone();
+        let synced =
+            tokio::task::spawn_blocking(move || paths.iter().try_for_each(|path| sync(&disk.join(path)))).await;
+        let what = || format!("syncing what was written to {}", self.url);
+        synced.map_err(|e| LogError::store(what(), e))?.map_err(|e| LogError::store(what(), e))
     }
 }
 
 /// A data file lies at most this many folders below the cold tier: topic, incarnation, partition; one more for the tier's own.
 const FOLDERS_ABOVE: usize = 4;
 
-fn sync_with_folders(file: &FilePath) -> std::io::Result<()> {
-    file.ancestors().take(FOLDERS_ABOVE + 1).try_for_each(|path| std::fs::File::open(path)?.sync_all())
+fn sync(file: &FilePath) -> std::io::Result<()> {
+    match std::fs::File::open(file) {
+        Ok(opened) => opened.sync_all()?,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(e) => return Err(e),
+    }
+    file.ancestors().skip(1).take(FOLDERS_ABOVE).try_for_each(|folder| std::fs::File::open(folder)?.sync_all())
 }

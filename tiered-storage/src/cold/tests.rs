@@ -220,3 +220,54 @@ async fn a_cold_tier_that_is_no_folder_is_refused_with_what_to_use() {
     let Err(LogError::Invalid(message)) = ColdTier::open("s3://bucket/prefix", clock).map(|_| ()) else { panic!() };
     assert!(message.contains("use `file:`"), "{message}");
 }
+
+#[tokio::test]
+async fn a_reader_goes_on_in_the_merged_file_when_a_compaction_took_its_files() {
+    let mut world = World::new().await;
+    for _ in 0..2 {
+        world.append(0, 100).await;
+        world.flush(WHOLE).await;
+    }
+    let log = world.log();
+    let whole = OffsetRange::new(Offset::ZERO, Offset::new(200));
+    let slice = log.slice(&world.topic, Partition(0), whole).await.unwrap();
+    assert_eq!(slice.segments().len(), 2);
+    // The merged file is what a mirror makes that sees all records at once.
+    let twin = World {
+        dir: tempfile::TempDir::new().unwrap(),
+        hot: world.hot.clone(),
+        clock: world.clock.clone(),
+        topic: world.topic.clone(),
+        appended: BTreeMap::new(),
+    };
+    twin.flush(WHOLE).await;
+    let merged = twin.actions(1, "add").remove(0);
+    let path = merged["path"].as_str().unwrap();
+    std::fs::copy(twin.table_folder().join(path), world.table_folder().join(path)).unwrap();
+    let mut entry = json!({ "add": merged }).to_string();
+    for file in [world.actions(1, "add").remove(0), world.actions(2, "add").remove(0)] {
+        let path = file["path"].as_str().unwrap();
+        let remove = json!({"path": path, "dataChange": false, "deletionTimestamp": 0, "partitionValues": file["partitionValues"]});
+        entry += &format!("\n{}", json!({ "remove": remove }));
+        std::fs::remove_file(world.table_folder().join(path)).unwrap();
+    }
+    std::fs::write(world.log_entry(3), entry).unwrap();
+    world.trim(0, 200).await;
+    let decoder = Decoder::new(world.topic.config.schema.as_ref().unwrap().columns()).unwrap();
+    let read = crate::ReadPlan { decoder, projection: vec![0], tombstones: true, accept_gap: false };
+    assert_eq!(crate::world::lines(&log, slice, &read).await.unwrap().len(), 200);
+    world.check_complete().await;
+}
+
+#[tokio::test]
+async fn a_reader_whose_file_is_lost_says_which() {
+    let mut world = World::new().await;
+    world.append(0, 10).await;
+    world.flush(WHOLE).await;
+    world.trim(0, 10).await;
+    let log = world.log();
+    let file = world.coverage().await.partitions[&Partition(0)].files()[0].clone();
+    std::fs::remove_file(world.table_folder().join(&file.path)).unwrap();
+    let failed = log.records(&world.topic, Partition(0), Offset::ZERO, 10).await;
+    assert!(matches!(failed, Err(LogError::Store { what, .. }) if what.contains(&file.path)));
+}

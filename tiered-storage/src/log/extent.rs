@@ -28,7 +28,10 @@ impl Log {
     /// What there is of each partition of a topic.
     pub async fn extent(&self, topic: &Topic) -> Result<BTreeMap<Partition, Extent>, LogError> {
         self.check_identity(topic).await?;
-        let coverage = self.cold(topic).await?.coverage();
+        let cold = self.cold(topic).await?;
+        // In this order: what leaves the hot tier after the first look is in the cold one at the second.
+        let ranges = self.hot.ranges(&topic.name).await?;
+        let coverage = cold.coverage();
         let extent = |(partition, hot): (Partition, HotRange)| {
             let covered = coverage.partition(partition);
             let mirrored = covered.and_then(|covered| covered.mirrored());
@@ -36,7 +39,7 @@ impl Log {
             let gaps = covered.map_or(Vec::new(), |covered| covered.gaps().to_vec());
             (partition, Extent { start, hot, mirrored, gaps })
         };
-        Ok(self.hot.ranges(&topic.name).await?.into_iter().map(extent).collect())
+        Ok(ranges.into_iter().map(extent).collect())
     }
 
     /// The positions at which a reader of the topic's present partitions begins.

@@ -58,8 +58,26 @@ impl Log {
         partition: Partition,
         range: OffsetRange,
     ) -> Result<LogSlice, LogError> {
+        let cold = self.cold(topic).await?;
+        let slice = self.plan(topic, partition, range, &cold).await?;
+        if slice.first_gap().is_none() {
+            return Ok(slice);
+        }
+        // What looks lost may have been mirrored by another process in the meantime.
+        cold.refresh().await?;
+        self.plan(topic, partition, range, &cold).await
+    }
+
+    async fn plan(
+        &self,
+        topic: &Topic,
+        partition: Partition,
+        range: OffsetRange,
+        cold: &ColdTopic,
+    ) -> Result<LogSlice, LogError> {
+        // In this order: what leaves the hot tier after the first look is in the cold one at the second.
         let hot = self.hot_range(topic, partition).await?;
-        let coverage = self.cold(topic).await?.coverage();
+        let coverage = cold.coverage();
         let segments = slice::plan(coverage.partition(partition), hot, range).ok_or_else(|| LogError::OutOfRange {
             topic: topic.name.clone(),
             partition,

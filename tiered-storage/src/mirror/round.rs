@@ -63,7 +63,10 @@ impl Work {
             Err(e) => Err(e),
         };
         match committed {
-            Ok(CommitOutcome::Committed) => Ok(RoundOutcome::Moved),
+            Ok(CommitOutcome::Committed) => {
+                cold.discard(&commit.files).await;
+                Ok(RoundOutcome::Moved)
+            }
             Ok(CommitOutcome::Lost) => {
                 cold.discard(&commit.files).await;
                 cold.refresh().await?;
