@@ -2,7 +2,8 @@
 //!
 //! Today `file:` URLs. Another kind of store is another arm in [`ColdStore::open`]; nothing else changes.
 
-use std::path::{Path as FilePath, PathBuf};
+use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use deltalake_core::{DeltaTable, DeltaTableBuilder};
@@ -90,11 +91,15 @@ impl ColdStore {
 /// A data file lies at most this many folders below the cold tier: topic, incarnation, partition; one more for the tier's own.
 const FOLDERS_ABOVE: usize = 4;
 
-fn sync(file: &FilePath) -> std::io::Result<()> {
-    match std::fs::File::open(file) {
-        Ok(opened) => opened.sync_all()?,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(e),
+fn sync(files: &[PathBuf]) -> std::io::Result<()> {
+    let mut folders = BTreeSet::new();
+    for file in files {
+        match std::fs::File::open(file) {
+            Ok(opened) => opened.sync_all()?,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
+            Err(e) => return Err(e),
+        }
+        folders.extend(file.ancestors().skip(1).take(FOLDERS_ABOVE));
     }
-    file.ancestors().skip(1).take(FOLDERS_ABOVE).try_for_each(|folder| std::fs::File::open(folder)?.sync_all())
+    folders.into_iter().try_for_each(|folder| std::fs::File::open(folder)?.sync_all())
 }

@@ -59,9 +59,10 @@ async fn a_checkpoint_keeps_everything_that_a_coverage_says() {
     world.flush(WHOLE).await;
     world.append(0, 3).await;
     world.trim(0, 4).await;
+    let mirror = crate::Mirror::spawn(world.log(), crate::MirrorPolicy::default(), world.clock.clone());
     for _ in 2..=101 {
         world.append(0, 1).await;
-        world.flush(WHOLE).await;
+        mirror.flush(&world.topic.name).await.unwrap();
     }
     let before = world.coverage().await;
     assert_eq!(before.version, Some(101));

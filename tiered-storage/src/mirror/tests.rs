@@ -227,3 +227,37 @@ async fn a_start_by_time_is_found_in_either_tier() {
     let named = Start::Offsets(BTreeMap::from([(Partition(0), Offset::new(7))]));
     assert_eq!(start(named).await.unwrap().to_string(), "ticks/0=7,ticks/1=0");
 }
+
+#[tokio::test]
+async fn the_embedded_log_goes_cold_record_for_record() {
+    let dir = tempfile::TempDir::new().unwrap();
+    let clock: Arc<dyn Clock> = Arc::new(crate::SystemClock);
+    let hot = crate::EmbeddedLog::open(&dir.path().join("hot"), clock.clone()).unwrap();
+    let cold = crate::ColdTier::open(&format!("file:{}", dir.path().join("cold").display()), clock.clone()).unwrap();
+    let log = Log::new(hot.clone(), Arc::new(cold));
+    let config = TopicConfig { partitions: 3, retention_ms: Some(0), retention_bytes: None, key: vec![], schema: None };
+    let topic = hot.create_topic(&"ticks".parse().unwrap(), config).await.unwrap();
+    let value = |n: u32| bytes::Bytes::from(format!("{{\"n\": {n}}}"));
+    for n in 0..30 {
+        let record = crate::NewRecord {
+            partition: Some(Partition(n % 3)),
+            key: None,
+            value: Some(value(n)),
+            headers: vec![],
+            timestamp: None,
+        };
+        hot.append(&topic.name, vec![record], None).await.unwrap();
+    }
+    let mirror = Mirror::spawn(log.clone(), MirrorPolicy::default(), clock.clone());
+    mirror.flush(&topic.name).await.unwrap();
+    let policy = crate::RetentionPolicy { mirror: MirrorPolicy::default(), waits_for_mirror: true };
+    crate::retention::trim_all(&log, &policy, &Positions::new(), clock.as_ref()).await.unwrap();
+    for (partition, extent) in log.extent(&topic).await.unwrap() {
+        assert_eq!(extent.hot.earliest, extent.hot.end, "retention went down to the last record");
+        let (batches, next) = log.records(&topic, partition, Offset::ZERO, 100).await.unwrap();
+        let read: Vec<_> = batches.iter().flat_map(|(_, batch)| batch.values().iter().flatten()).collect();
+        let sent: Vec<_> = (0..10).map(|n| value(n * 3 + partition.0)).collect();
+        assert_eq!(read, sent);
+        assert_eq!((next, batches[0].0), (Offset::new(10), Tier::Cold));
+    }
+}
