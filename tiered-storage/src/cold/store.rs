@@ -80,9 +80,8 @@ impl ColdStore {
     /// Makes objects survive a power cut: their bytes, and their names in every folder up to the cold tier's. An object that is not
     /// there any more needs nothing.
     pub(crate) async fn sync_all(&self, paths: Vec<String>) -> Result<(), LogError> {
-        let disk = self.disk.clone();
-        let synced =
-            tokio::task::spawn_blocking(move || paths.iter().try_for_each(|path| sync(&disk.join(path)))).await;
+        let files: Vec<PathBuf> = paths.iter().map(|path| self.disk.join(path)).collect();
+        let synced = tokio::task::spawn_blocking(move || sync(&files)).await;
         let what = || format!("syncing what was written to {}", self.url);
         synced.map_err(|e| LogError::store(what(), e))?.map_err(|e| LogError::store(what(), e))
     }
