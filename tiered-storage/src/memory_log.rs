@@ -57,6 +57,13 @@ impl MemoryLog {
         Ok(look(&mut entry.0, &mut entry.1))
     }
 
+    /// Holds a topic that was made elsewhere, whose partitions were written up to these ends and trimmed.
+    pub(crate) fn adopt(&self, topic: Topic, ends: &[u64]) {
+        let part = |end: &u64| Part { earliest: *end, end: *end, records: BTreeMap::new() };
+        let parts = ends.iter().enumerate().map(|(p, end)| (Partition(p as u32), part(end))).collect();
+        self.state.lock().unwrap().topics.insert(topic.name.clone(), (topic, parts));
+    }
+
     /// Loses the tail of a partition, as a disk that lied about its writes would.
     pub(crate) fn truncate(&self, name: &TopicName, partition: Partition, end: u64) {
         let cut = |_: &mut Topic, parts: &mut BTreeMap<Partition, Part>| {

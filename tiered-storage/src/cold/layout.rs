@@ -5,7 +5,8 @@
 //! <topic>/<incarnation>/_delta_log/…                                     one Delta table per life of a topic
 //! <topic>/<incarnation>/_partition=<P>/<from:020>-<to:020>-<uuid>.parquet one partition, one range of offsets, in order
 //! ```
-//! What a name says never changes once written; a newer layout is a new [`FORMAT`].
+//! What a name says never changes once written; a newer layout is a new [`FORMAT`]. `tests/fixtures/cold-v1` is a frozen table of format 1
+//! that a test reads.
 
 use std::collections::BTreeMap;
 

@@ -272,3 +272,59 @@ async fn a_reader_whose_file_is_lost_says_which() {
     let failed = log.records(&world.topic, Partition(0), Offset::ZERO, 10).await;
     assert!(matches!(failed, Err(LogError::Store { what, .. }) if what.contains(&file.path)));
 }
+
+/// The life of the topic in the frozen table of format 1.
+const FROZEN_LIFE: &str = "0f5b1f64-6a1c-4d0e-9a53-2f1d6f0c7b11";
+
+fn frozen() -> std::path::PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/cold-v1")
+}
+
+async fn frozen_world(ends: &[u64]) -> World {
+    let mut world = World::new().await;
+    world.topic.incarnation = FROZEN_LIFE.parse().unwrap();
+    world.hot.adopt(world.topic.clone(), ends);
+    world
+}
+
+#[tokio::test]
+async fn the_frozen_table_of_format_1_reads_as_it_was_written() {
+    let world = frozen_world(&[20, 5]).await;
+    let to = world.table_folder();
+    for from in ["_delta_log", "_partition=0", "_partition=1"] {
+        std::fs::create_dir_all(to.join(from)).unwrap();
+        for file in std::fs::read_dir(frozen().join(from)).unwrap().map(Result::unwrap) {
+            std::fs::copy(file.path(), to.join(from).join(file.file_name())).unwrap();
+        }
+    }
+    let coverage = world.coverage().await;
+    let range = |from, to| OffsetRange::new(Offset::new(from), Offset::new(to));
+    assert_eq!(coverage.partitions[&Partition(0)].gaps(), [range(10, 15)]);
+    let files: Vec<_> = coverage.partitions[&Partition(0)].files().iter().map(|file| file.range).collect();
+    assert_eq!(files, [range(0, 10), range(15, 20)]);
+    assert_eq!(world.mirrored_to().await, [20, 5]);
+    let decoder = Decoder::new(world.topic.config.schema.as_ref().unwrap().columns()).unwrap();
+    let read = crate::ReadPlan { decoder, projection: vec![0, 1, 2, 6], tombstones: true, accept_gap: true };
+    let lines = crate::world::read_lines(&world.log(), &world.topic, range(0, 20), &read).await;
+    assert_eq!(lines.len(), 15);
+    assert_eq!(lines[1], "1 1 né1 0.25 6b31");
+    assert_eq!(lines[3], "3    ");
+    assert!(lines[5].starts_with("5 refused") && lines[5].ends_with(r#"{"id": "not 5"}"#), "{}", lines[5]);
+    assert_eq!(lines[14], "19 19 né4 4.75 6b3139");
+}
+
+#[tokio::test]
+#[ignore = "the fixture is frozen; run this only for a new format, into a new folder"]
+async fn writes_the_frozen_table() {
+    assert!(!frozen().exists(), "a frozen fixture is never written again");
+    let mut world = frozen_world(&[0, 0]).await;
+    world.append(0, 10).await;
+    world.flush(WHOLE).await;
+    world.append(0, 10).await;
+    world.append(1, 5).await;
+    world.trim(0, 15).await;
+    world.flush(WHOLE).await;
+    std::fs::create_dir_all(frozen().parent().unwrap()).unwrap();
+    let copied = std::process::Command::new("cp").arg("-r").arg(world.table_folder()).arg(frozen()).status().unwrap();
+    assert!(copied.success());
+}
