@@ -326,3 +326,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+#[ignore = "prints figures"]
+fn speed_of_decode() {
+    let event = r#"{"auction":1017,"bidder":2043,"price":1234567,"channel":"Google","url":"https://www.nexmark.com/item","at":1436918400123,"extra":"abcdefghij"}"#;
+    let all = [
+        column("auction", ColumnType::Bigint),
+        column("bidder", ColumnType::Bigint),
+        column("price", ColumnType::Bigint),
+        column("channel", ColumnType::Text),
+        column("url", ColumnType::Text),
+        column("at", ColumnType::TimestampMs),
+        column("extra", ColumnType::Text),
+    ];
+    let values = BinaryArray::from_iter_values(std::iter::repeat_n(event.as_bytes(), 200_000));
+    for (columns, projection) in
+        [(&all[..], vec![0, 1, 2, 3, 4, 5, 6]), (&all[..], vec![0, 2]), (&all[..3], vec![0, 2])]
+    {
+        let decoder = Decoder::new(columns.to_vec()).unwrap();
+        let started = tokio::time::Instant::now();
+        for _ in 0..5 {
+            assert!(decoder.decode(&values, &projection).failures.is_empty());
+        }
+        let rate = 1e6 / started.elapsed().as_secs_f64();
+        println!("decoded {} bytes, {} columns, {} wanted: {rate:.0}/s", event.len(), columns.len(), projection.len());
+    }
+}

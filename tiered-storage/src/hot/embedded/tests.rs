@@ -1,3 +1,7 @@
+mod format;
+mod kill;
+mod speed;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;

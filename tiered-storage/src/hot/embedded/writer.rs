@@ -20,11 +20,14 @@ const QUEUE: usize = 1_024;
 /// Record bytes after which a group is written, so that its memory is bounded and its first producer does not wait for long.
 const GROUP_BYTES: usize = 16 << 20;
 
+/// A change of the log that is no append.
+type Change = Box<dyn FnOnce(&Store) + Send>;
+
 /// What the thread does.
 pub(super) enum Command {
     Append(Append),
     /// Anything else that changes the log, between two groups.
-    Do(Box<dyn FnOnce(&Store) + Send>),
+    Do(Change),
 }
 
 /// Records to append, and where to answer.
@@ -99,10 +102,7 @@ impl Writer {
 }
 
 /// The appends that wait by now, up to the bound of a group or the first other command, which is done after them.
-fn gather(
-    first: Append,
-    commands: &mut mpsc::Receiver<Command>,
-) -> (Vec<Append>, Option<Box<dyn FnOnce(&Store) + Send>>) {
+fn gather(first: Append, commands: &mut mpsc::Receiver<Command>) -> (Vec<Append>, Option<Change>) {
     let mut bytes = first.bytes();
     let mut group = vec![first];
     while bytes < GROUP_BYTES {
