@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::parse_duration;
+use rekap_jobs::parse_duration;
 
 /// Kappa for teams: replay history through new code, prove it, swap it in, and swap it back if it was wrong.
 #[derive(Debug, Parser)]
@@ -106,7 +106,7 @@ pub(super) enum Verb {
         #[arg(long = "for", value_name = "PHASE")]
         phase: String,
         /// Give up after this long
-        #[arg(long, default_value = "10m", value_parser = duration)]
+        #[arg(long, default_value = "10m", value_parser = parse_duration)]
         timeout: Duration,
     },
     /// Compare a version with the serving one, at the same positions
@@ -240,7 +240,7 @@ pub(super) enum TopicVerb {
         #[arg(long)]
         schema: Option<PathBuf>,
         /// How long the hot tier keeps a record
-        #[arg(long, value_parser = duration)]
+        #[arg(long, value_parser = parse_duration)]
         retention: Option<Duration>,
     },
     /// List the topics
@@ -268,7 +268,7 @@ pub(super) enum TopicVerb {
         /// beginning, end, an offset, or a time
         #[arg(long, default_value = "beginning")]
         from: String,
-        /// At most this many records of a partition
+        /// At most this many records
         #[arg(short = 'n', long)]
         number: Option<u64>,
         /// Wait for further records
@@ -330,8 +330,8 @@ pub(super) struct Note {
 /// `JOB@N`.
 #[derive(Debug, Clone)]
 pub(crate) struct VersionRef {
-    pub(super) job: String,
-    pub(super) version: u32,
+    pub(crate) job: String,
+    pub(crate) version: u32,
 }
 
 impl FromStr for VersionRef {
@@ -357,11 +357,6 @@ impl FromStr for Target {
     fn from_str(text: &str) -> Result<Self, String> {
         if text.contains('@') { text.parse().map(Target::Version) } else { Ok(Target::Job(text.to_owned())) }
     }
-}
-
-/// `10m`.
-fn duration(text: &str) -> Result<Duration, String> {
-    parse_duration(text).ok_or_else(|| format!("`{text}` is no duration: write 500ms, 60s, 10m, 24h or 7d"))
 }
 
 #[cfg(test)]

@@ -34,7 +34,7 @@ pub(super) async fn verify(s: &Session, version: &VersionRef, note: Option<Strin
     loop {
         let result = s.client.get(&format!("{}/verification", path(version))).await?;
         if result["state"] == "done" {
-            s.out.answer(&result, show_verification)?;
+            s.out.answer(&result, |out, result| show_verification(out, result, ""))?;
             return match result["verdict"].as_str() {
                 Some("fail") => Err(Failure::Failed("verification failed".to_owned())),
                 _ => Ok(()),
@@ -45,7 +45,7 @@ pub(super) async fn verify(s: &Session, version: &VersionRef, note: Option<Strin
 }
 
 /// A verification for people: verdict, counts, checks.
-pub(crate) fn show_verification(out: &Out, result: &Value) -> Result<(), Failure> {
+pub(crate) fn show_verification(out: &Out, result: &Value, indent: &str) -> Result<(), Failure> {
     let verdict = |value: &Value| {
         let style = match value.as_str() {
             Some("pass") => Style::Good,
@@ -56,10 +56,10 @@ pub(crate) fn show_verification(out: &Out, result: &Value) -> Result<(), Failure
     };
     let counted = ["same", "changed", "added", "removed"]
         .map(|name| format!("{} {name}", count(result["counts"][name].as_u64().unwrap_or(0))));
-    out.line(format!("{}: {}", verdict(&result["verdict"]), counted.join(", ")))?;
+    out.line(format!("{indent}{}: {}", verdict(&result["verdict"]), counted.join(", ")))?;
     for check in result["checks"].as_array().into_iter().flatten() {
         let reason = check["reason"].as_str().map_or(String::new(), |reason| format!("  {reason}"));
-        out.line(format!("  {} {}{reason}", verdict(&check["verdict"]), cell(&check["name"])))?;
+        out.line(format!("{indent}  {} {}{reason}", verdict(&check["verdict"]), cell(&check["name"])))?;
     }
     Ok(())
 }
@@ -76,7 +76,7 @@ pub(super) async fn promote(s: &Session, version: &VersionRef, how: Promotion) -
         Some(n) if n == u64::from(version.version) => show_swap(out, done),
         _ => out.line(format!("{}@{} will serve as soon as it is ready", version.job, version.version)),
     })?;
-    if how.watch { watch::until(s, version, "Serving", None).await.map(drop) } else { Ok(()) }
+    if how.watch { watch::until(s, version, "Serving", None, "").await.map(drop) } else { Ok(()) }
 }
 
 /// `rekap rollback`.

@@ -17,7 +17,7 @@ const CHANGES: u8 = 10;
 
 /// How a folder is deployed.
 #[derive(Debug, Default)]
-pub(crate) struct How {
+pub(super) struct How {
     /// A file of `plan -o`: only if that plan still holds.
     pub(super) plan: Option<PathBuf>,
     /// A new version even if nothing changed.
@@ -61,7 +61,7 @@ fn show_plan(out: &Out, plan: &Value) -> Result<(), Failure> {
 }
 
 /// `rekap deploy DIR`.
-pub(crate) async fn deploy(s: &Session, dir: &Path, how: How) -> Result<(), Failure> {
+pub(super) async fn deploy(s: &Session, dir: &Path, how: How) -> Result<(), Failure> {
     let folder = JobFolder::read(dir)?;
     if let Some(file) = &how.plan {
         still_holds(s, &folder, file).await?;
@@ -83,10 +83,17 @@ pub(crate) async fn deploy(s: &Session, dir: &Path, how: How) -> Result<(), Fail
     match deployed["version"].as_u64().filter(|_| how.watch) {
         Some(n) => {
             let version = VersionRef { job: folder.name, version: n as u32 };
-            watch::until(s, &version, "Ready", None).await.map(drop)
+            watch::until(s, &version, "Ready", None, "").await.map(drop)
         }
         None => Ok(()),
     }
+}
+
+/// Deploys a folder and says nothing of it.
+pub(crate) async fn quietly(s: &Session, dir: &Path) -> Result<Value, Failure> {
+    let folder = JobFolder::read(dir)?;
+    let body = json!({"spec": folder.spec, "query": folder.query});
+    s.client.post(&format!("/v1/jobs/{}/versions", folder.name), &body).await
 }
 
 /// Refuses when the server would answer another plan now than the one in `file`.

@@ -19,7 +19,7 @@ pub(super) async fn jobs(s: &Session) -> Result<(), Failure> {
             vec![cell(&job["job"]), cell(&job["serving"]), cell(&job["standby"]), cell(&job["versions"]), back]
         };
         let rows: Vec<_> = answer["jobs"].as_array().into_iter().flatten().map(row).collect();
-        out.table(&["JOB", "SERVING", "STANDBY", "VERSIONS", "ROLLBACK"], &rows)
+        out.table(&["JOB", "SERVING", "STANDBY", "VERSIONS", "ROLLBACK"], &rows, "")
     })
 }
 
@@ -32,7 +32,7 @@ pub(super) async fn versions(s: &Session, job: &str) -> Result<(), Failure> {
     }
     s.out.answer(&Value::Array(views), |out, views| {
         let rows: Vec<_> = views.as_array().into_iter().flatten().map(|view| row(out, view)).collect();
-        out.table(&["VERSION", "PHASE", "ROWS", "LAG MS", "DEAD LETTERS", "VERIFIED", "DIGEST"], &rows)
+        out.table(&["VERSION", "PHASE", "ROWS", "LAG MS", "DEAD LETTERS", "VERIFIED", "DIGEST"], &rows, "")
     })
 }
 

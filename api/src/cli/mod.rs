@@ -2,17 +2,17 @@
 //!
 //! It keeps nothing: whatever a verb was doing when the process dies, the server goes on with it or never began it.
 
-mod args;
+pub(crate) mod args;
 pub(crate) mod client;
-mod commands;
-mod deploy;
+pub(crate) mod commands;
+pub(crate) mod deploy;
 pub(crate) mod failure;
-mod folder;
+pub(crate) mod folder;
 mod history;
 mod jobs;
 pub(crate) mod out;
-mod serve;
-mod tables;
+pub(crate) mod serve;
+pub(crate) mod tables;
 mod topics;
 pub(crate) mod watch;
 

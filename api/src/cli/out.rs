@@ -85,7 +85,7 @@ impl Out {
     }
 
     /// A table with its columns aligned; columns whose every cell is a number stand to the right.
-    pub(crate) fn table(&self, head: &[&str], rows: &[Vec<String>]) -> Result<(), Failure> {
+    pub(crate) fn table(&self, head: &[&str], rows: &[Vec<String>], indent: &str) -> Result<(), Failure> {
         let width = |i: usize| rows.iter().map(|row| row[i].chars().count()).chain([head[i].chars().count()]).max();
         let widths: Vec<usize> = (0..head.len()).map(|i| width(i).unwrap_or(0)).collect();
         let number = |cell: &String| cell.is_empty() || cell == "-" || cell.parse::<f64>().is_ok();
@@ -97,8 +97,8 @@ impl Out {
             };
             cells.enumerate().map(pad).collect::<Vec<_>>().join("  ").trim_end().to_owned()
         };
-        self.line(self.paint(Style::Dim, layout(&mut head.iter().copied())))?;
-        rows.iter().try_for_each(|row| self.line(layout(&mut row.iter().map(String::as_str))))
+        self.line(format!("{indent}{}", self.paint(Style::Dim, layout(&mut head.iter().copied()))))?;
+        rows.iter().try_for_each(|row| self.line(format!("{indent}{}", layout(&mut row.iter().map(String::as_str)))))
     }
 
     /// A failure, on the error stream: title, detail, remedy.

@@ -36,7 +36,7 @@ fn log_to_stderr() {
 }
 
 /// Waits for Ctrl-C or SIGTERM.
-async fn stop_signal() -> Result<(), Failure> {
+pub(crate) async fn stop_signal() -> Result<(), Failure> {
     use tokio::signal::unix::{SignalKind, signal};
     let (mut interrupt, mut terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     tokio::select! {

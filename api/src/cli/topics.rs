@@ -92,7 +92,7 @@ async fn list(s: &Session) -> Result<(), Failure> {
             ]
         };
         let rows: Vec<_> = answer["topics"].as_array().into_iter().flatten().map(row).collect();
-        out.table(&["TOPIC", "PARTITIONS", "HOT", "COLD", "GAPS"], &rows)
+        out.table(&["TOPIC", "PARTITIONS", "HOT", "COLD", "GAPS"], &rows, "")
     })
 }
 
@@ -104,7 +104,7 @@ fn show(out: &Out, topic: &Value) -> Result<(), Failure> {
     let names = ["partition", "earliest", "end", "mirrored_from", "mirrored_to", "gaps"];
     let row = |p: &Value| names.iter().map(|name| cell(&p[*name])).collect::<Vec<_>>();
     let rows: Vec<_> = topic["partitions"].as_array().into_iter().flatten().map(row).collect();
-    out.table(&["PARTITION", "EARLIEST", "END", "MIRRORED FROM", "TO", "GAPS"], &rows)
+    out.table(&["PARTITION", "EARLIEST", "END", "MIRRORED FROM", "TO", "GAPS"], &rows, "")
 }
 
 /// Appends the lines of a file, a few MB at a time.
@@ -149,16 +149,17 @@ async fn read(
 ) -> Result<(), Failure> {
     let shown = s.client.get(&format!("/v1/topics/{topic}")).await?;
     let all = shown["partitions"].as_array().into_iter().flatten();
-    let mut next: Vec<(u64, String, u64)> = all
+    let mut next: Vec<(u64, String)> = all
         .filter_map(|p| p["partition"].as_u64())
         .filter(|p| partition.is_none_or(|only| u64::from(only) == *p))
-        .map(|p| (p, from.to_owned(), number.unwrap_or(u64::MAX)))
+        .map(|p| (p, from.to_owned()))
         .collect();
+    let mut left = number.unwrap_or(u64::MAX);
     loop {
-        for (partition, from, left) in &mut next {
-            drain(s, topic, *partition, from, left).await?;
+        for (partition, from) in &mut next {
+            drain(s, topic, *partition, from, &mut left).await?;
         }
-        if !follow || next.iter().all(|(_, _, left)| *left == 0) {
+        if !follow || left == 0 {
             return Ok(());
         }
         tokio::time::sleep(FOLLOW_EVERY).await;

@@ -25,7 +25,7 @@ pub(super) async fn watch(s: &Session, target: Target) -> Result<(), Failure> {
         Target::Version(version) => version,
         Target::Job(job) => newest(s, job).await?,
     };
-    until(s, &version, "Ready", None).await.map(drop)
+    until(s, &version, "Ready", None, "").await.map(drop)
 }
 
 /// `rekap wait`.
@@ -37,7 +37,7 @@ pub(super) async fn wait(s: &Session, version: &VersionRef, phase: &str, timeout
         let all = all.copied().collect::<Vec<_>>().join(", ");
         return Err(Failure::Usage(format!("`{phase}` is no phase; phases are {all}")));
     };
-    let view = until(s, version, phase, Some(timeout)).await?;
+    let view = until(s, version, phase, Some(timeout), "").await?;
     if s.out.is_json() { s.out.line(view) } else { Ok(()) }
 }
 
@@ -55,10 +55,11 @@ pub(crate) async fn until(
     version: &VersionRef,
     phase: &str,
     timeout: Option<Duration>,
+    indent: &'static str,
 ) -> Result<Value, Failure> {
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
     let path = format!("/v1/jobs/{}/versions/{}", version.job, version.version);
-    let mut shown = Shown::new(s.out);
+    let mut shown = Shown::new(s.out, indent);
     loop {
         let view = s.client.get(&path).await?;
         let now = cell(&view["phase"]);
@@ -95,18 +96,19 @@ struct Shown {
     out: Out,
     bar: ProgressBar,
     phase: String,
+    indent: &'static str,
 }
 
 impl Shown {
-    fn new(out: Out) -> Self {
+    fn new(out: Out, indent: &'static str) -> Self {
         let bar = ProgressBar::with_draw_target(
             Some(0),
             if out.is_live() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
         );
-        let style = ProgressStyle::with_template("  {msg:24} {bar:32.cyan/dim} {percent:>3} %  {prefix}")
+        let style = ProgressStyle::with_template("   {msg:24} {bar:32.cyan/dim} {percent:>3} %  {prefix}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
         bar.set_style(style.progress_chars("━╸─"));
-        Shown { out, bar, phase: String::new() }
+        Shown { out, bar, phase: String::new(), indent }
     }
 
     /// The bar moves with every look; a line is printed when the phase changes.
@@ -119,7 +121,7 @@ impl Shown {
         let rate = progress["rate_per_s"].as_f64().map_or(String::new(), |rate| format!("{}/s", count(rate as u64)));
         self.bar.set_prefix(format!("{} of {} records  {rate}", count(done.unwrap_or(0)), count(total.unwrap_or(0))));
         if phase != self.phase && !self.out.is_json() {
-            let line = format!("{}@{} is {}", version.job, version.version, painted(&self.out, phase));
+            let line = format!("{}{}@{} is {}", self.indent, version.job, version.version, painted(&self.out, phase));
             self.bar.suspend(|| self.out.line(line))?;
             self.phase = phase.to_owned();
         }

@@ -4,17 +4,16 @@
 //! wrong configuration changes nothing.
 
 mod load;
-mod units;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::Deserialize;
+use rekap_jobs::{parse_bytes, parse_duration};
+use serde::{Deserialize, Deserializer, de::Error};
 
 pub use load::ConfigError;
-pub(crate) use units::parse_duration;
 
 /// The port that a server listens on where nothing else is said.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:7480";
@@ -89,10 +88,10 @@ pub struct Mirror {
     /// Which topics are mirrored: names, `*` in a name matches any text.
     pub topics: Vec<String>,
     /// A record is in the cold tier this long after its append, as a rule.
-    #[serde(deserialize_with = "units::duration")]
+    #[serde(deserialize_with = "duration")]
     pub max_age: Duration,
     /// A cold file is cut at about this size.
-    #[serde(deserialize_with = "units::bytes")]
+    #[serde(deserialize_with = "bytes")]
     pub max_bytes: u64,
 }
 
@@ -145,4 +144,14 @@ impl Config {
     pub fn cold_url(&self) -> String {
         self.cold.url.clone().unwrap_or_else(|| format!("file:{}", self.data.join("cold").display()))
     }
+}
+
+/// Reads `"60s"`.
+fn duration<'de, D: Deserializer<'de>>(text: D) -> Result<Duration, D::Error> {
+    parse_duration(&String::deserialize(text)?).map_err(D::Error::custom)
+}
+
+/// Reads `"128MB"`.
+fn bytes<'de, D: Deserializer<'de>>(text: D) -> Result<u64, D::Error> {
+    parse_bytes(&String::deserialize(text)?).map_err(D::Error::custom)
 }

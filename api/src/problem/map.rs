@@ -1,7 +1,12 @@
 //! The errors of the inner rooms, each with its status: the only place that knows both.
 
+use arrow::error::ArrowError;
 use axum::http::StatusCode;
-use rekap_tiered_storage::{InvalidPositions, InvalidTopicName, LogError};
+use rekap_jobs::SpecError;
+use rekap_orchestrator::{Kind, Rejection};
+use rekap_tables::{InvalidCursor, TableError, UnusableFilter};
+use rekap_tiered_storage::{IncompatibleSchema, InvalidPositions, InvalidSchema, InvalidTopicName, LogError};
+use serde_json::json;
 
 use super::Problem;
 
@@ -31,6 +36,7 @@ impl From<LogError> for Problem {
             LogError::KeyReused(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED", "use a new key for a new request")
             }
+            LogError::InUse(_) => (StatusCode::SERVICE_UNAVAILABLE, "IN_USE", "stop the other process"),
             LogError::NewerFormat { .. } => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "NEWER_FORMAT", "start the newer Rekap that wrote this data folder")
             }
@@ -53,5 +59,106 @@ impl From<InvalidTopicName> for Problem {
 impl From<InvalidPositions> for Problem {
     fn from(error: InvalidPositions) -> Self {
         Problem::unprocessable("INVALID_POSITIONS", error.to_string(), "pass on what `Rekap-Positions` said")
+    }
+}
+
+impl From<InvalidSchema> for Problem {
+    fn from(error: InvalidSchema) -> Self {
+        let problem = Problem::unprocessable(
+            "INVALID_SCHEMA",
+            error.to_string(),
+            "write a JSON Schema of an object; docs/guide.md lists the types that become columns",
+        );
+        problem.with("field", error.at)
+    }
+}
+
+impl From<IncompatibleSchema> for Problem {
+    fn from(error: IncompatibleSchema) -> Self {
+        let problem = Problem::new(
+            StatusCode::CONFLICT,
+            "INCOMPATIBLE_SCHEMA",
+            error.to_string(),
+            "only add fields that need not be there, or make another topic",
+        );
+        problem.with("field", error.field)
+    }
+}
+
+impl From<SpecError> for Problem {
+    fn from(error: SpecError) -> Self {
+        let detail = format!("`{}`: {}", error.field, error.detail);
+        Problem::unprocessable("INVALID_SPEC", detail, error.remedy).with("field", error.field)
+    }
+}
+
+impl From<UnusableFilter> for Problem {
+    fn from(error: UnusableFilter) -> Self {
+        Problem::unprocessable(
+            "UNUSABLE_FILTER",
+            error.to_string(),
+            "filter by key columns from the left, or ask POST /v1/sql",
+        )
+    }
+}
+
+impl From<InvalidCursor> for Problem {
+    fn from(error: InvalidCursor) -> Self {
+        Problem::unprocessable("INVALID_CURSOR", error.to_string(), "pass on `next_cursor`, or begin without a cursor")
+    }
+}
+
+impl From<TableError> for Problem {
+    fn from(error: TableError) -> Self {
+        match error {
+            TableError::ForeignCursor(cursor) => InvalidCursor(cursor.to_string()).into(),
+            TableError::Store { .. } => Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "STORE_FAILED",
+                error.to_string(),
+                "look at the disk; trying again is safe",
+            ),
+            _ => Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                "TABLE_FAILED",
+                error.to_string(),
+                "see the server's log; a replay fills the table again",
+            ),
+        }
+    }
+}
+
+impl From<ArrowError> for Problem {
+    fn from(error: ArrowError) -> Self {
+        Problem::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "INTERNAL",
+            error.to_string(),
+            "this is a bug: report it with the server's log",
+        )
+    }
+}
+
+impl From<Rejection> for Problem {
+    fn from(rejection: Rejection) -> Self {
+        if let Rejection::Log(error) = rejection {
+            return error.into();
+        }
+        let status = match rejection.kind() {
+            Kind::NotFound => StatusCode::NOT_FOUND,
+            Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
+            Kind::Conflict => StatusCode::CONFLICT,
+            Kind::Precondition => StatusCode::PRECONDITION_FAILED,
+            Kind::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Kind::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let problem = Problem::new(status, rejection.code(), rejection.to_string(), rejection.remedy());
+        match (&rejection, rejection.conditions()) {
+            (_, Some(conditions)) => problem.with("conditions", json!(conditions)),
+            (Rejection::Refused { place: Some((line, column)), .. }, None) => {
+                problem.with("place", json!({"line": line, "column": column}))
+            }
+            _ => problem,
+        }
     }
 }

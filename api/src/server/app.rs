@@ -1,30 +1,155 @@
 //! What every handler works with: the rooms, wired together.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
 
-use rekap_tiered_storage::{Clock, SystemClock};
+use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
+use rekap_migrations::DataFolder;
+use rekap_orchestrator::Orchestrator;
+use rekap_tables::Tables;
+use rekap_tiered_storage::{
+    Clock, ColdTier, EmbeddedLog, HotLog, Incarnation, Log, Mirror, MirrorPolicy, Retention, RetentionPolicy,
+    SystemClock, Topic, TopicConfig, TopicName, TopicWriter,
+};
+use tokio_util::sync::CancellationToken;
 
-use crate::{Config, Problem, StartError};
+use super::metrics::HttpMetrics;
+use super::{StartError, blocking};
+use crate::{Config, Problem};
+
+/// The memory that all queries of the process share, replays included.
+const QUERY_MEMORY_BYTES: usize = 512 << 20;
 
 /// The open rooms. Cheap to clone.
 #[derive(Clone)]
 pub(crate) struct App(Arc<Rooms>);
 
-/// The rooms themselves.
+/// The rooms themselves; what others stand on is dropped last.
 struct Rooms {
-    clock: Arc<dyn Clock>,
+    orchestrator: Arc<Orchestrator>,
+    mirror: Mirror,
+    _retention: Retention,
+    log: Log,
+    http: HttpMetrics,
+    /// Held while a topic is made or changed: its new configuration is computed from the present one.
+    altering: tokio::sync::Mutex<()>,
+    /// A compiled writer for each topic, with the configuration that it was compiled from.
+    writers: Mutex<HashMap<Incarnation, (TopicConfig, TopicWriter)>>,
+    stop: CancellationToken,
+    _folder: DataFolder,
 }
 
 impl App {
     /// Opens every room under the data folder, in the order in which they need each other.
-    pub(super) async fn open(config: &Config) -> Result<App, StartError> {
-        let _ = config;
-        Ok(App(Arc::new(Rooms { clock: Arc::new(SystemClock) })))
+    pub(super) async fn open(config: &Config, stop: CancellationToken) -> Result<App, StartError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let path = config.data.clone();
+        let folder = blocking(move || DataFolder::open(&path)).await.map_err(cannot("the data folder"))?;
+        let log = open_log(config, folder.path(), clock.clone()).await?;
+        let path = folder.path().join("tables");
+        let tables = blocking(move || Tables::open(&path)).await.map_err(cannot("the tables"))?;
+        let memory: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(QUERY_MEMORY_BYTES));
+        let orchestrator = Orchestrator::open(rekap_orchestrator::Config {
+            catalog: folder.path().join("catalog"),
+            log: Arc::new(log.clone()),
+            tables,
+            clock: clock.clone(),
+            memory,
+        });
+        let orchestrator = orchestrator.await.map_err(cannot("the catalog"))?;
+        let policy = mirror_policy(config);
+        let retention =
+            RetentionPolicy { mirror: policy.clone(), waits_for_mirror: config.log.retention_waits_for_mirror };
+        let retention = Retention::spawn(log.clone(), retention, orchestrator.slowest_positions(), clock.clone());
+        let mirror = Mirror::spawn(log.clone(), policy, clock);
+        Ok(App(Arc::new(Rooms {
+            orchestrator,
+            mirror,
+            _retention: retention,
+            log,
+            http: HttpMetrics::default(),
+            altering: tokio::sync::Mutex::default(),
+            writers: Mutex::default(),
+            stop,
+            _folder: folder,
+        })))
     }
 
-    /// Reads and deploys work, or why they do not.
-    pub(super) async fn ready(&self) -> Result<(), Problem> {
-        let _ = self.0.clock.now();
-        Ok(())
+    /// The control plane.
+    pub(super) fn orchestrator(&self) -> &Arc<Orchestrator> {
+        &self.0.orchestrator
     }
+
+    /// Both tiers.
+    pub(super) fn log(&self) -> &Log {
+        &self.0.log
+    }
+
+    /// The mirror.
+    pub(super) fn mirror(&self) -> &Mirror {
+        &self.0.mirror
+    }
+
+    /// The counts of requests.
+    pub(super) fn http(&self) -> &HttpMetrics {
+        &self.0.http
+    }
+
+    /// A topic by the name in the path. A name that no topic can have is the name of none.
+    pub(super) async fn topic(&self, name: &str) -> Result<Topic, Problem> {
+        let name: TopicName = name.parse().map_err(|invalid: rekap_tiered_storage::InvalidTopicName| {
+            Problem::not_found("UNKNOWN_TOPIC", invalid.to_string(), "GET /v1/topics lists all topics")
+        })?;
+        Ok(self.0.log.hot.topic(&name).await?)
+    }
+
+    /// Keeps others from changing topics meanwhile.
+    pub(super) async fn altering(&self) -> tokio::sync::MutexGuard<'_, ()> {
+        self.0.altering.lock().await
+    }
+
+    /// The writer of a topic as it is configured now.
+    pub(super) fn writer(&self, topic: &Topic) -> Result<TopicWriter, Problem> {
+        let mut writers = self.0.writers.lock().expect("no holder of this lock panics");
+        if let Some((config, writer)) = writers.get(&topic.incarnation)
+            && *config == topic.config
+        {
+            return Ok(writer.clone());
+        }
+        let writer = TopicWriter::new(topic)?;
+        writers.insert(topic.incarnation, (topic.config.clone(), writer.clone()));
+        Ok(writer)
+    }
+
+    /// Comes when the server is told to stop.
+    pub(super) async fn stopping(&self) {
+        self.0.stop.cancelled().await;
+    }
+
+    /// Brings every room to rest.
+    pub(super) async fn close(self) {
+        self.0.orchestrator.shutdown().await;
+    }
+}
+
+/// Both tiers of the log.
+async fn open_log(config: &Config, folder: &Path, clock: Arc<dyn Clock>) -> Result<Log, StartError> {
+    let (path, hot_clock) = (folder.join("log"), clock.clone());
+    let hot: Arc<dyn HotLog> =
+        blocking(move || EmbeddedLog::open(&path, hot_clock)).await.map_err(cannot("the embedded log"))?;
+    let url = config.cold_url();
+    let cold = blocking(move || ColdTier::open(&url, clock)).await.map_err(cannot("the cold tier"))?;
+    Ok(Log::new(hot, Arc::new(cold)))
+}
+
+/// What is mirrored, and when.
+fn mirror_policy(config: &Config) -> MirrorPolicy {
+    let crate::Mirror { topics, max_age, max_bytes } = config.mirror.clone();
+    MirrorPolicy { topics, max_age, max_bytes }
+}
+
+/// A room that does not open.
+fn cannot<E: std::fmt::Display>(what: &'static str) -> impl FnOnce(E) -> StartError {
+    move |reason| StartError::Open { what, reason: reason.to_string() }
 }

@@ -7,9 +7,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
+use rekap_orchestrator::{By, Hash, RequestKey};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use utoipa::ToSchema;
 
 use crate::Problem;
 
@@ -19,11 +22,6 @@ const MAX_COMMAND_BYTES: usize = 2 << 20;
 const MAX_DRAINED_BYTES: usize = 256 << 20;
 /// The longest `Idempotency-Key`: enough for any identifier, small enough to be kept for a day.
 const MAX_KEY_BYTES: usize = 255;
-/// The number of items of a list when the request does not say.
-const DEFAULT_LIMIT: usize = 100;
-/// The greatest number of items of a list.
-const MAX_LIMIT: usize = 10_000;
-
 /// The whole body, of at most `limit` bytes.
 pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem> {
     let (mut kept, mut seen) = (BytesMut::new(), 0_usize);
@@ -89,19 +87,6 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// The size of a page: the default where nothing is asked.
-pub(super) fn page_size(limit: Option<usize>) -> Result<usize, Problem> {
-    match limit {
-        None => Ok(DEFAULT_LIMIT),
-        Some(limit @ 1..=MAX_LIMIT) => Ok(limit),
-        Some(limit) => Err(Problem::unprocessable(
-            "INVALID_LIMIT",
-            format!("limit={limit} is not in 1..={MAX_LIMIT}"),
-            "ask for fewer and go on with `next_cursor`",
-        )),
-    }
-}
-
 /// A request that is to be done once, however often it is sent.
 #[derive(Debug, Clone)]
 pub(super) struct Once {
@@ -155,6 +140,14 @@ pub(super) struct Command<T> {
     pub(super) if_match: Option<u64>,
 }
 
+impl<T> Command<T> {
+    /// Who asks for it. There are no tokens yet, so it is whoever can reach the server.
+    pub(super) fn by(&self) -> By {
+        let request = self.once.clone().map(|Once { key, digest }| RequestKey { key, digest: Hash::of(&digest) });
+        By { actor: "local".to_owned(), note: self.note.clone(), request, if_match: self.if_match }
+    }
+}
+
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Command<T> {
     type Rejection = Problem;
 
@@ -204,9 +197,14 @@ fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
         Err(_) if text == "*" => Ok(None),
         Err(_) => Err(Problem::new(
             StatusCode::PRECONDITION_FAILED,
-            "GENERATION_MISMATCH",
+            "GENERATION_MOVED",
             format!("If-Match is `{text}`, which is no ETag of a job"),
             "send the ETag that GET /v1/jobs/{job} answered",
         )),
     }
 }
+
+/// The arguments of a command that takes none.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nothing {}

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::StatusCode;
 use serde_json::{Value, json};
 
 use super::App;
@@ -19,6 +20,14 @@ pub(super) async fn healthz() -> Json<Value> {
     (status = 503, description = "they do not (yet); the detail says why", body = Problem),
 ))]
 pub(super) async fn readyz(State(app): State<App>) -> Result<Json<Value>, Problem> {
-    app.ready().await?;
+    app.log().hot.topics().await?;
+    if !app.orchestrator().is_serving() {
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "RECOVERING",
+            "an alias cannot be read yet",
+            "wait; GET /v1/jobs and its versions show how far they are",
+        ));
+    }
     Ok(Json(json!({"status": "ready"})))
 }

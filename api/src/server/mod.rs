@@ -4,10 +4,20 @@
 //! goes on with whatever was under way.
 
 mod app;
+mod body;
 mod extract;
 mod health;
-mod not_built;
+mod history;
+mod jobs;
+mod list;
+mod metrics;
+mod records;
 mod router;
+mod sql;
+mod tables;
+mod text;
+mod topics;
+mod versions;
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -66,8 +76,8 @@ impl Rekap {
         let refused = |source| StartError::Listen { addr, source };
         let listener = TcpListener::bind(addr).await.map_err(refused)?;
         let addr = listener.local_addr().map_err(refused)?;
-        let app = App::open(&config).await?;
         let stop = CancellationToken::new();
+        let app = App::open(&config, stop.clone()).await?;
         let served = tokio::spawn(serve(listener, app, stop.clone()));
         Ok(Running { addr, stop, served })
     }
@@ -90,7 +100,7 @@ impl Running {
 
 /// Answers requests until `stop`, then until those under way have ended or the grace is over.
 async fn serve(listener: TcpListener, app: App, stop: CancellationToken) {
-    let router = router::router(app);
+    let router = router::router(app.clone());
     let serving = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let overdue = async {
         stop.cancelled().await;
@@ -99,5 +109,14 @@ async fn serve(listener: TcpListener, app: App, stop: CancellationToken) {
     tokio::select! {
         ended = async { serving.await } => if let Err(e) = ended { tracing::error!("listening ended: {e}") },
         () = overdue => tracing::warn!("requests were still under way after {GRACE:?}; they are cut off"),
+    }
+    app.close().await;
+}
+
+/// Runs what blocks on the disk where it does not hold up anybody else.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
     }
 }

@@ -1,35 +1,71 @@
 //! Every route. Router and OpenAPI document come from the same declarations, so neither can know a route that the other does not.
 
-use axum::routing::get;
 use axum::{Json, Router, middleware};
 use utoipa::OpenApi;
+use utoipa::openapi::OpenApi as Described;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::{App, health, not_built};
+use super::{App, health, history, jobs, metrics, records, sql, tables, topics, versions};
 use crate::problem::layer::problems_only;
 
 /// The frame of the document; the paths come from the routes.
 #[derive(OpenApi)]
 #[openapi(info(
     title = "rekap",
-    description = "Kappa for teams: replay history through new code, prove it, swap it in."
+    description = "Kappa for teams: replay history through new code, prove it, swap it in, and swap it back if it was wrong. \
+        Every rejection is RFC 9457 `application/problem+json`."
 ))]
 struct Document;
 
 /// The routes and their document.
-fn routes() -> OpenApiRouter<App> {
+pub(super) fn routes() -> OpenApiRouter<App> {
     OpenApiRouter::with_openapi(Document::openapi())
+        .routes(routes!(topics::list_topics))
+        .routes(routes!(topics::put_topic, topics::get_topic, topics::delete_topic))
+        .routes(routes!(topics::mirror_topic))
+        .routes(routes!(records::append, records::read))
+        .routes(routes!(jobs::list_jobs))
+        .routes(routes!(jobs::get_job, jobs::delete_job))
+        .routes(routes!(jobs::plan))
+        .routes(routes!(jobs::deploy))
+        .routes(routes!(jobs::rollback))
+        .routes(routes!(jobs::freeze))
+        .routes(routes!(jobs::rollback_window))
+        .routes(routes!(versions::get_version))
+        .routes(routes!(versions::replay))
+        .routes(routes!(versions::verify))
+        .routes(routes!(versions::verification))
+        .routes(routes!(versions::promote))
+        .routes(routes!(versions::abort))
+        .routes(routes!(versions::pause))
+        .routes(routes!(versions::resume))
+        .routes(routes!(versions::retire))
+        .routes(routes!(versions::dead_letters))
+        .routes(routes!(history::history))
+        .routes(routes!(history::events))
+        .routes(routes!(history::audit))
+        .routes(routes!(history::audit_verify))
+        .routes(routes!(tables::get_table))
+        .routes(routes!(tables::rows))
+        .routes(routes!(sql::sql))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
-        .routes(routes!(not_built::freeze))
+        .routes(routes!(metrics::metrics))
+        .routes(routes!(openapi))
 }
 
-/// The whole service: routes, document, and one form for every rejection.
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", tag = "server", responses((status = 200, body = Object)))]
+async fn openapi() -> Json<Described> {
+    Json(routes().into_openapi())
+}
+
+/// The whole service: routes, counts, and one form for every rejection.
 pub(super) fn router(app: App) -> Router {
-    let (router, document) = routes().split_for_parts();
+    let (router, _) = routes().split_for_parts();
     router
-        .route("/openapi.json", get(move || async move { Json(document) }))
         .layer(middleware::from_fn(problems_only))
+        .layer(middleware::from_fn_with_state(app.clone(), metrics::count))
         .with_state(app)
 }

@@ -1,0 +1,115 @@
+//! What happened: a job's history, the same as a stream of events, and the audit log over all jobs.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use axum::Json as Answer;
+use axum::extract::{Path, State};
+use axum::http::HeaderMap;
+use axum::response::sse::{Event, KeepAlive, Sse};
+use futures::Stream;
+use rekap_orchestrator::views::{EventView, EventsPage};
+use serde::Serialize;
+
+use super::App;
+use super::extract::Query;
+use super::list::{ListQuery, page_size};
+use crate::Problem;
+
+/// Events read from the catalog at once.
+const PAGE: usize = 256;
+/// A comment is sent this often while nothing happens, so that proxies keep the connection.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+/// The seq in a cursor.
+fn after(query: &ListQuery) -> Result<u64, Problem> {
+    let Some(cursor) = &query.cursor else { return Ok(0) };
+    cursor.parse().map_err(|_| {
+        Problem::unprocessable(
+            "INVALID_CURSOR",
+            format!("`{cursor}` is no cursor of this list"),
+            "pass on `next_cursor`",
+        )
+    })
+}
+
+/// What happened to a job.
+#[utoipa::path(get, path = "/v1/jobs/{job}/history", tag = "history", params(("job" = String, Path), ListQuery),
+    responses((status = 200, description = "`{events: [{seq, at, actor, type, ...}], next_cursor?}`", body = Object), (status = 404, body = Problem)))]
+pub(super) async fn history(
+    State(app): State<App>,
+    Path(job): Path<String>,
+    Query(query): Query<ListQuery>,
+) -> Result<Answer<EventsPage>, Problem> {
+    let (after, limit) = (after(&query)?, page_size(query.limit)?);
+    Ok(Answer(app.orchestrator().history(&job, after, limit).await?))
+}
+
+/// What happened and happens to a job, as server-sent events; `Last-Event-ID` goes on after that event.
+#[utoipa::path(get, path = "/v1/jobs/{job}/events", tag = "history",
+    params(("job" = String, Path), ("Last-Event-ID" = Option<u64>, Header, description = "go on after that seq")),
+    responses((status = 200, content_type = "text/event-stream", body = String), (status = 404, body = Problem)))]
+pub(super) async fn events(
+    State(app): State<App>,
+    Path(job): Path<String>,
+    headers: HeaderMap,
+) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
+    let last = headers.get("last-event-id").map(|id| id.to_str().unwrap_or("").trim().parse());
+    let last = last.transpose().map_err(|_| {
+        Problem::unprocessable(
+            "INVALID_LAST_EVENT_ID",
+            "Last-Event-ID is no seq",
+            "send the `id` of the last event seen",
+        )
+    })?;
+    app.orchestrator().job(&job)?;
+    let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
+    Ok(Sse::new(follow(app, job, last.unwrap_or(0))).keep_alive(keep_alive))
+}
+
+/// Every event of a job after `seq`, for as long as the server runs and the catalog can be read.
+fn follow(app: App, job: String, mut seq: u64) -> impl Stream<Item = Result<Event, Infallible>> {
+    async_stream::stream! {
+        let mut head = app.orchestrator().head();
+        loop {
+            head.mark_unchanged();
+            let Ok(page) = app.orchestrator().history(&job, seq, PAGE).await else { return };
+            let more = page.next_cursor.is_some();
+            for event in &page.events {
+                seq = event.seq;
+                yield Ok(sse(event));
+            }
+            if more {
+                continue;
+            }
+            tokio::select! {
+                changed = head.changed() => if changed.is_err() { return },
+                () = app.stopping() => return,
+            }
+        }
+    }
+}
+
+/// One event as it is sent.
+fn sse(event: &EventView) -> Event {
+    let data = serde_json::to_string(event).expect("an event is plain JSON");
+    Event::default().id(event.seq.to_string()).event(&event.kind).data(data)
+}
+
+/// Who did what, over all jobs.
+#[utoipa::path(get, path = "/v1/audit", tag = "history", params(ListQuery),
+    responses((status = 200, description = "`{events: [...], next_cursor?}`", body = Object)))]
+pub(super) async fn audit(
+    State(app): State<App>,
+    Query(query): Query<ListQuery>,
+) -> Result<Answer<EventsPage>, Problem> {
+    let (after, limit) = (after(&query)?, page_size(query.limit)?);
+    Ok(Answer(app.orchestrator().audit(after, limit).await?))
+}
+
+/// Checks the hash chain of the catalog.
+#[utoipa::path(get, path = "/v1/audit/verify", tag = "history",
+    responses((status = 200, description = "the chain holds, or where it does not", body = Object)))]
+pub(super) async fn audit_verify(State(app): State<App>) -> Result<Answer<impl Serialize>, Problem> {
+    Ok(Answer(app.orchestrator().audit_verify().await?))
+}

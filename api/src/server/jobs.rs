@@ -1,0 +1,166 @@
+//! `/v1/jobs`: planning and deploying, and what is done to a job as a whole.
+
+use axum::Json as Answer;
+use axum::extract::{Path, State};
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use rekap_jobs::JobSpec;
+use rekap_tiered_storage::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::App;
+use super::extract::{Command, Nothing, Query};
+use super::list::{ListQuery, listing, page};
+use crate::Problem;
+
+/// A job as it is sent: `job.toml` without `query`, and the query.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Deploy {
+    /// `job.toml` as JSON, without `query`.
+    #[schema(value_type = Object)]
+    spec: Value,
+    /// The SQL.
+    query: String,
+    /// Make a new version even if nothing changed.
+    #[serde(default)]
+    rebuild: bool,
+}
+
+impl Deploy {
+    /// The spec, which has to be of the job in the path.
+    fn spec(self, job: &str) -> Result<JobSpec, Problem> {
+        let spec = JobSpec::from_json(self.spec, self.query)?;
+        if spec.name == job {
+            return Ok(spec);
+        }
+        Err(Problem::unprocessable(
+            "INVALID_SPEC",
+            format!("`name` is `{}`, the path says `{job}`", spec.name),
+            "deploy a job under its own name",
+        )
+        .with("field", "name"))
+    }
+}
+
+/// Says what a deploy would do. Changes nothing.
+#[utoipa::path(post, path = "/v1/jobs/{job}/plan", tag = "jobs", params(("job" = String, Path)), request_body = Deploy,
+    responses((status = 200, description = "the plan, with a `refusal` where the deploy would be refused", body = Object),
+        (status = 422, body = Problem)))]
+pub(super) async fn plan(
+    State(app): State<App>,
+    Path(job): Path<String>,
+    Command { body, .. }: Command<Deploy>,
+) -> Result<Answer<impl Serialize>, Problem> {
+    let spec = body.spec(&job)?;
+    Ok(Answer(app.orchestrator().plan(&spec).await?))
+}
+
+/// Deploys a version.
+#[utoipa::path(post, path = "/v1/jobs/{job}/versions", tag = "jobs", params(("job" = String, Path)), request_body = Deploy,
+    responses((status = 201, description = "`{job, version, digest}`", body = Object),
+        (status = 200, description = "a live version has that digest already, or only the policy changed", body = Object),
+        (status = 422, description = "the spec or the query is refused", body = Problem)))]
+pub(super) async fn deploy(
+    State(app): State<App>,
+    Path(job): Path<String>,
+    command: Command<Deploy>,
+) -> Result<(StatusCode, Answer<impl Serialize>), Problem> {
+    let by = command.by();
+    let rebuild = command.body.rebuild;
+    let deployed = app.orchestrator().deploy(command.body.spec(&job)?, rebuild, by).await?;
+    let status = if deployed.created { StatusCode::CREATED } else { StatusCode::OK };
+    Ok((status, Answer(deployed)))
+}
+
+/// All jobs.
+#[utoipa::path(get, path = "/v1/jobs", tag = "jobs", params(ListQuery),
+    responses((status = 200, description = "`{jobs: [...], next_cursor?}`", body = Object)))]
+pub(super) async fn list_jobs(
+    State(app): State<App>,
+    Query(query): Query<ListQuery>,
+) -> Result<Answer<Value>, Problem> {
+    let (jobs, next) = page(app.orchestrator().jobs(), &query, |job| &job.job)?;
+    Ok(listing("jobs", jobs, next))
+}
+
+/// One job: what serves, what a rollback would do. Its `ETag` is its generation.
+#[utoipa::path(get, path = "/v1/jobs/{job}", tag = "jobs", params(("job" = String, Path)),
+    responses((status = 200, body = Object), (status = 404, body = Problem)))]
+pub(super) async fn get_job(State(app): State<App>, Path(job): Path<String>) -> Result<Response, Problem> {
+    let job = app.orchestrator().job(&job)?;
+    let etag = etag(job.generation);
+    Ok(([(header::ETAG, etag)], Answer(job)).into_response())
+}
+
+/// A generation as a job's ETag.
+pub(super) fn etag(generation: u64) -> HeaderValue {
+    HeaderValue::try_from(format!("\"{generation}\"")).expect("digits in quotes are a header's value")
+}
+
+/// Deletes a job: retires all its versions first.
+#[utoipa::path(delete, path = "/v1/jobs/{job}", tag = "jobs", params(("job" = String, Path)),
+    responses((status = 204, description = "deleted"), (status = 404, body = Problem)))]
+pub(super) async fn delete_job(
+    State(app): State<App>,
+    Path(job): Path<String>,
+    command: Command<Nothing>,
+) -> Result<StatusCode, Problem> {
+    app.orchestrator().delete_job(&job, command.by()).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Where a rollback goes.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rollback {
+    /// The version; the one that served before when it is not said.
+    to: Option<u32>,
+}
+
+/// Lets the alias serve what it served before.
+#[utoipa::path(post, path = "/v1/jobs/{job}/rollback", tag = "jobs", params(("job" = String, Path)), request_body = Rollback,
+    responses((status = 200, description = "`{job, serving, generation, swap_ms, stepped_back?}`", body = Object),
+        (status = 409, description = "nothing to roll back to", body = Problem), (status = 412, body = Problem)))]
+pub(super) async fn rollback(
+    State(app): State<App>,
+    Path(job): Path<String>,
+    command: Command<Rollback>,
+) -> Result<Answer<impl Serialize>, Problem> {
+    Ok(Answer(app.orchestrator().rollback(&job, command.body.to, command.by()).await?))
+}
+
+/// Until when.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Until {
+    /// RFC 3339.
+    #[schema(value_type = String, format = DateTime)]
+    until: Timestamp,
+}
+
+/// Stops automatic promotion, clean-up and others' promotions of a job.
+#[utoipa::path(post, path = "/v1/jobs/{job}/freeze", tag = "jobs", params(("job" = String, Path)), request_body = Until,
+    responses((status = 200, body = Object), (status = 409, description = "somebody else froze it", body = Problem)))]
+pub(super) async fn freeze(
+    State(app): State<App>,
+    Path(job): Path<String>,
+    command: Command<Until>,
+) -> Result<Answer<impl Serialize>, Problem> {
+    app.orchestrator().freeze(&job, command.body.until, command.by()).await?;
+    Ok(Answer(app.orchestrator().job(&job)?))
+}
+
+/// Sets until when the former versions are kept warm.
+#[utoipa::path(post, path = "/v1/jobs/{job}/rollback-window", tag = "jobs", params(("job" = String, Path)), request_body = Until,
+    responses((status = 200, body = Object), (status = 422, body = Problem)))]
+pub(super) async fn rollback_window(
+    State(app): State<App>,
+    Path(job): Path<String>,
+    command: Command<Until>,
+) -> Result<Answer<impl Serialize>, Problem> {
+    app.orchestrator().rollback_window(&job, command.body.until, command.by()).await?;
+    Ok(Answer(app.orchestrator().job(&job)?))
+}

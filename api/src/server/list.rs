@@ -1,0 +1,82 @@
+//! Lists in pages: `limit` and `cursor` in, `next_cursor` out where there is more.
+
+use axum::Json;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use utoipa::IntoParams;
+
+use crate::Problem;
+
+/// The number of items of a list when the request does not say.
+const DEFAULT_LIMIT: usize = 100;
+/// The greatest number of items of a list.
+const MAX_LIMIT: usize = 10_000;
+
+/// The paging of every list.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ListQuery {
+    /// At most this many items: 1 to 10,000, 100 when it is not said.
+    pub(super) limit: Option<usize>,
+    /// `next_cursor` of the page before.
+    pub(super) cursor: Option<String>,
+}
+
+/// The size of a page: the default where nothing is asked.
+pub(super) fn page_size(limit: Option<usize>) -> Result<usize, Problem> {
+    match limit {
+        None => Ok(DEFAULT_LIMIT),
+        Some(limit @ 1..=MAX_LIMIT) => Ok(limit),
+        Some(limit) => Err(Problem::unprocessable(
+            "INVALID_LIMIT",
+            format!("limit={limit} is not in 1..={MAX_LIMIT}"),
+            "ask for fewer and go on with `next_cursor`",
+        )),
+    }
+}
+
+/// A page of a list that is in memory and in the order of its names; the cursor is the name of the page's last item.
+pub(super) fn page<T>(
+    items: Vec<T>,
+    query: &ListQuery,
+    name: impl Fn(&T) -> &str,
+) -> Result<(Vec<T>, Option<String>), Problem> {
+    let limit = page_size(query.limit)?;
+    let after = |item: &T| query.cursor.as_deref().is_none_or(|cursor| name(item) > cursor);
+    let mut rest = items.into_iter().filter(after);
+    let page: Vec<T> = rest.by_ref().take(limit).collect();
+    let next = rest.next().and(page.last()).map(|last| name(last).to_owned());
+    Ok((page, next))
+}
+
+/// `{name: items, next_cursor?}`.
+pub(super) fn listing(name: &str, items: impl Serialize, next_cursor: Option<String>) -> Json<Value> {
+    let mut body = json!({name: items});
+    if let Some(next) = next_cursor {
+        body["next_cursor"] = next.into();
+    }
+    Json(body)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_follow_each_other_without_a_hole() {
+        let all = ["a", "b", "c"];
+        let ask =
+            |cursor: Option<String>| page(all.to_vec(), &ListQuery { limit: Some(2), cursor }, |name| name).unwrap();
+        let (first, next) = ask(None);
+        assert_eq!((first, next.as_deref()), (vec!["a", "b"], Some("b")));
+        assert_eq!(ask(next), (vec!["c"], None));
+    }
+
+    #[test]
+    fn a_page_of_nothing_or_of_too_much_is_refused() {
+        for limit in [0, MAX_LIMIT + 1] {
+            assert_eq!(page_size(Some(limit)).unwrap_err().code, "INVALID_LIMIT");
+        }
+    }
+}

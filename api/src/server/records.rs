@@ -1,0 +1,190 @@
+//! `/v1/topics/{topic}/records`: appending events, and reading them back from both tiers.
+
+use std::collections::BTreeMap;
+
+use axum::Json as Answer;
+use axum::extract::{Path, Request, State};
+use rekap_tiered_storage::{
+    AppendKey, Appended, LogBatch, NewRecord, Offset, Partition, Start, Tier, Timestamp, Topic,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use super::App;
+use super::body::{self, NDJSON};
+use super::extract::{Once, Query, media_type, read_body};
+use super::list::page_size;
+use super::text::Text;
+use crate::Problem;
+
+/// The largest request of records.
+const MAX_REQUEST_BYTES: usize = 64 << 20;
+/// Bodies up to this size are prepared where they arrive; larger ones would keep other requests of the thread waiting.
+const PREPARED_INLINE_BYTES: usize = 64 << 10;
+
+/// How records are sent.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct AppendQuery {
+    /// Records with key, headers, time and partition of their own, instead of plain events.
+    #[serde(default)]
+    raw: bool,
+}
+
+/// What was appended.
+#[derive(Debug, Serialize, ToSchema)]
+struct AppendedView {
+    /// The number of records.
+    appended: u64,
+    /// The first and the next offset, by partition.
+    offsets: BTreeMap<u32, (u64, u64)>,
+}
+
+impl From<Appended> for AppendedView {
+    fn from(appended: Appended) -> Self {
+        AppendedView {
+            appended: appended.values().map(|range| range.len()).sum(),
+            offsets: appended.iter().map(|(p, range)| (p.0, (range.from.get(), range.to.get()))).collect(),
+        }
+    }
+}
+
+/// Appends records, all or none, and answers once they are durable.
+#[utoipa::path(post, path = "/v1/topics/{topic}/records", tag = "topics", params(("topic" = String, Path), AppendQuery),
+    request_body(content((Object = "application/x-ndjson"), (Object = "application/json")), description = "events, or with raw=true records"),
+    responses((status = 200, body = AppendedView), (status = 404, body = Problem),
+        (status = 413, description = "a record over 1 MiB or a request over 64 MiB", body = Problem),
+        (status = 422, description = "a record that the topic refuses; nothing was appended", body = Problem)))]
+pub(super) async fn append(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(AppendQuery { raw }): Query<AppendQuery>,
+    request: Request,
+) -> Result<Answer<impl Serialize>, Problem> {
+    let topic = app.topic(&name).await?;
+    let (parts, body) = request.into_parts();
+    let media = media_type(&parts.headers, &[NDJSON, "application/json"])?;
+    let body = read_body(body, MAX_REQUEST_BYTES).await?;
+    let once = Once::of(&parts, &body)?.map(|once| AppendKey { key: once.key, body_digest: once.digest });
+    let writer = app.writer(&topic)?;
+    let inline = body.len() <= PREPARED_INLINE_BYTES;
+    let prepare = move || -> Result<Vec<NewRecord>, Problem> { body::records(&body, media, raw, &writer) };
+    let records = if inline { prepare()? } else { super::blocking(prepare).await? };
+    let appended = app.log().hot.append(&topic.name, records, once).await?;
+    Ok(Answer(AppendedView::from(appended)))
+}
+
+/// What to read.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ReadQuery {
+    /// The partition, 0 when it is not said.
+    #[serde(default)]
+    partition: u32,
+    /// An offset, `beginning`, `end`, or an RFC 3339 time; `beginning` when it is not said.
+    from: Option<String>,
+    /// At most this many records: 1 to 10,000, 100 when it is not said.
+    limit: Option<usize>,
+}
+
+/// A record as users see it.
+#[derive(Debug, Serialize, ToSchema)]
+struct RecordView<'a> {
+    partition: u32,
+    offset: i64,
+    #[schema(value_type = String)]
+    timestamp: Timestamp,
+    #[schema(value_type = Option<String>)]
+    key: Option<Text<'a>>,
+    /// Null is a tombstone.
+    #[schema(value_type = Option<String>)]
+    value: Option<Text<'a>>,
+    /// How key, value and header values are written: `utf8`, or `base64` where one of them is no UTF-8.
+    encoding: &'static str,
+    headers: Vec<HeaderView<'a>>,
+    #[schema(value_type = String)]
+    tier: Tier,
+}
+
+/// A header of a record.
+#[derive(Debug, Serialize, ToSchema)]
+struct HeaderView<'a> {
+    key: &'a str,
+    #[schema(value_type = Option<String>)]
+    value: Option<Text<'a>>,
+}
+
+/// Records of one partition over both tiers.
+#[utoipa::path(get, path = "/v1/topics/{topic}/records", tag = "topics", params(("topic" = String, Path), ReadQuery),
+    responses((status = 200, description = "`{records: [...], next_offset}`", body = [RecordView]), (status = 404, body = Problem),
+        (status = 409, description = "the records were lost before they were mirrored", body = Problem)))]
+pub(super) async fn read(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(query): Query<ReadQuery>,
+) -> Result<Answer<Value>, Problem> {
+    let topic = app.topic(&name).await?;
+    let limit = page_size(query.limit)?;
+    let partition = Partition(query.partition);
+    let from = start(&app, &topic, partition, query.from.as_deref().unwrap_or("beginning")).await?;
+    let (batches, next) = app.log().records(&topic, partition, from, limit).await?;
+    let views: Vec<_> = batches.iter().flat_map(|(tier, batch)| views(*tier, batch)).collect();
+    Ok(Answer(serde_json::json!({"records": views, "next_offset": next.get()})))
+}
+
+/// The offset that `from` comes to.
+async fn start(app: &App, topic: &Topic, partition: Partition, from: &str) -> Result<Offset, Problem> {
+    if let Some(offset) = from.parse().ok().and_then(Offset::from_i64) {
+        return Ok(offset);
+    }
+    let start: Start = serde_json::from_value(Value::String(from.to_owned())).map_err(|_| {
+        Problem::unprocessable(
+            "INVALID_START",
+            format!("`from={from}` is no place in the log"),
+            "write an offset, `beginning`, `end`, or an RFC 3339 time",
+        )
+    })?;
+    let positions = app.log().resolve_start(topic, start).await?;
+    positions.get(&topic.name, partition).ok_or_else(|| {
+        Problem::not_found(
+            "UNKNOWN_PARTITION",
+            format!("topic `{}` has no partition {partition}", topic.name),
+            format!("it has {} partitions, from 0", topic.config.partitions),
+        )
+    })
+}
+
+/// The records of a batch.
+fn views(tier: Tier, batch: &LogBatch) -> impl Iterator<Item = RecordView<'_>> {
+    (0..batch.len()).map(move |row| record(tier, batch, row))
+}
+
+/// One record of a batch.
+fn record(tier: Tier, batch: &LogBatch, row: usize) -> RecordView<'_> {
+    use arrow::array::{Array, AsArray, BinaryArray};
+    let bytes = |column: &'_ BinaryArray| column.is_valid(row);
+    let key = bytes(batch.keys()).then(|| batch.keys().value(row));
+    let value = bytes(batch.values()).then(|| batch.values().value(row));
+    let offsets = batch.headers().value_offsets();
+    let entries = batch.headers().values().as_struct();
+    let (names, values) = (entries.column(0).as_string::<i32>(), entries.column(1).as_binary::<i32>());
+    let span = if batch.headers().is_valid(row) { offsets[row] as usize..offsets[row + 1] as usize } else { 0..0 };
+    let headers: Vec<(&str, Option<&[u8]>)> =
+        span.map(|at| (names.value(at), values.is_valid(at).then(|| values.value(at)))).collect();
+    let all = [key, value].into_iter().chain(headers.iter().map(|(_, value)| *value)).flatten();
+    let plain = all.into_iter().all(|bytes| std::str::from_utf8(bytes).is_ok());
+    let text = |bytes| Text { bytes, plain };
+    RecordView {
+        partition: batch.partition.0,
+        offset: batch.offsets().value(row),
+        timestamp: Timestamp::from_micros(batch.timestamps().value(row)),
+        key: key.map(text),
+        value: value.map(text),
+        encoding: if plain { "utf8" } else { "base64" },
+        headers: headers.into_iter().map(|(key, value)| HeaderView { key, value: value.map(text) }).collect(),
+        tier,
+    }
+}

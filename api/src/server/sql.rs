@@ -1,0 +1,142 @@
+//! `/v1/sql`: one SELECT over the tables that are served.
+
+use arrow::csv::WriterBuilder;
+use arrow::datatypes::SchemaRef;
+use arrow::error::ArrowError;
+use arrow::ipc::writer::StreamWriter;
+use arrow::record_batch::RecordBatch;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{HeaderValue, header};
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use rekap_tables::json::JsonRows;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::App;
+use super::extract::Json;
+use crate::Problem;
+
+/// A question.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Sql {
+    /// One SELECT over `live.<alias>`, `version."<alias>@3"` or `log.<topic>`.
+    query: String,
+    /// How the answer is written; `json` when it is not said.
+    #[serde(default)]
+    format: Format,
+}
+
+/// The formats of an answer.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    #[default]
+    Json,
+    Csv,
+    Arrow,
+}
+
+impl Format {
+    fn media(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Format::Json => "application/json",
+            Format::Csv => "text/csv; charset=utf-8",
+            Format::Arrow => "application/vnd.apache.arrow.stream",
+        })
+    }
+}
+
+/// Answers one SELECT; the rows are sent as they come.
+#[utoipa::path(post, path = "/v1/sql", tag = "tables", request_body = Sql,
+    responses((status = 200, description = "`{rows: [...]}`, CSV with a header line, or an Arrow IPC stream", body = Object),
+        (status = 422, description = "anything but one SELECT over what there is", body = Problem)))]
+pub(super) async fn sql(State(app): State<App>, Json(Sql { query, format }): Json<Sql>) -> Result<Response, Problem> {
+    let mut rows = app.orchestrator().sql(&query).await?;
+    let mut writer = Writer::new(format, &rows.schema())?;
+    // What fails at once is told as a problem; later failures can only break off the answer.
+    let first = match rows.next().await {
+        Some(batch) => writer.batch(&batch.map_err(failed)?)?,
+        None => Bytes::new(),
+    };
+    let rest = stream::unfold(Some((rows, writer)), |going| async move {
+        let (mut rows, mut writer) = going?;
+        match rows.next().await {
+            Some(batch) => {
+                let part =
+                    batch.map_err(std::io::Error::other).and_then(|b| writer.batch(&b).map_err(std::io::Error::other));
+                let next = part.is_ok().then_some((rows, writer));
+                Some((part, next))
+            }
+            None => Some((writer.end().map_err(std::io::Error::other), None)),
+        }
+    });
+    let body = Body::from_stream(stream::once(async { Ok(first) }).chain(rest));
+    Ok(([(header::CONTENT_TYPE, format.media())], body).into_response())
+}
+
+/// A query that was planned and failed at its first rows, such as a division by zero.
+fn failed(error: datafusion::error::DataFusionError) -> Problem {
+    Problem::unprocessable("QUERY_FAILED", error.strip_backtrace(), "change the expression that the detail names")
+}
+
+/// Turns batches into the bytes of one answer.
+enum Writer {
+    Json { any: bool, out: Vec<u8> },
+    Csv { head: bool, schema: SchemaRef },
+    Arrow(Box<StreamWriter<Vec<u8>>>),
+}
+
+impl Writer {
+    fn new(format: Format, schema: &SchemaRef) -> Result<Self, ArrowError> {
+        Ok(match format {
+            Format::Json => Writer::Json { any: false, out: b"{\"rows\":[".to_vec() },
+            Format::Csv => Writer::Csv { head: true, schema: schema.clone() },
+            Format::Arrow => Writer::Arrow(Box::new(StreamWriter::try_new(Vec::new(), schema)?)),
+        })
+    }
+
+    /// The bytes of one batch.
+    fn batch(&mut self, batch: &RecordBatch) -> Result<Bytes, ArrowError> {
+        match self {
+            Writer::Json { any, out } => {
+                if *any && batch.num_rows() > 0 {
+                    out.push(b',');
+                }
+                *any |= batch.num_rows() > 0;
+                JsonRows::new(batch)?.write_all(out);
+                Ok(std::mem::take(out).into())
+            }
+            Writer::Csv { head, .. } => csv(std::mem::take(head), batch),
+            Writer::Arrow(writer) => {
+                writer.write(batch)?;
+                Ok(std::mem::take(writer.get_mut()).into())
+            }
+        }
+    }
+
+    /// The bytes after the last batch.
+    fn end(self) -> Result<Bytes, ArrowError> {
+        match self {
+            Writer::Json { mut out, .. } => {
+                out.extend_from_slice(b"]}");
+                Ok(out.into())
+            }
+            Writer::Csv { head: true, schema } => csv(true, &RecordBatch::new_empty(schema)),
+            Writer::Csv { .. } => Ok(Bytes::new()),
+            Writer::Arrow(writer) => writer.into_inner().map(Bytes::from),
+        }
+    }
+}
+
+/// One batch as CSV.
+fn csv(head: bool, batch: &RecordBatch) -> Result<Bytes, ArrowError> {
+    let mut out = Vec::new();
+    let mut writer = WriterBuilder::new().with_header(head).build(&mut out);
+    writer.write(batch)?;
+    drop(writer);
+    Ok(out.into())
+}

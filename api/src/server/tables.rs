@@ -1,0 +1,205 @@
+//! `/v1/tables/{alias}`: reading what a job serves, in pages that each are one snapshot.
+//!
+//! A scan stays on one version: its cursor names the version, and a page of another one is refused with `ALIAS_MOVED`.
+
+use std::time::Duration;
+
+use axum::Json as Answer;
+use axum::body::Body;
+use axum::extract::{Path, State};
+use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use rekap_orchestrator::Rejection;
+use rekap_tables::json::JsonRows;
+use rekap_tables::{Cursor, RowsQuery, Table, TableSnapshot};
+use rekap_tiered_storage::Positions;
+use serde_json::{Value, json};
+use tokio::time::{Instant, timeout_at};
+
+use super::App;
+use super::extract::Query;
+use super::list::page_size;
+use crate::Problem;
+
+/// The version that answered.
+const REKAP_VERSION: HeaderName = HeaderName::from_static("rekap-version");
+/// Where it stood.
+const REKAP_POSITIONS: HeaderName = HeaderName::from_static("rekap-positions");
+/// How long a read waits for `min_positions`. Shorter than the time-outs of common clients and proxies.
+const MAX_WAIT: Duration = Duration::from_secs(20);
+/// How long one wait lasts before the alias is looked up again, since it may have moved to a version that is further.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+/// Pages up to this size are read where the request is; larger ones would keep other requests of the thread waiting.
+const READ_INLINE_ROWS: usize = 100;
+
+/// `alias`, or `alias@n`.
+struct Name {
+    alias: String,
+    version: Option<u32>,
+}
+
+impl Name {
+    fn parse(text: &str) -> Result<Self, Problem> {
+        match text.split_once('@') {
+            None => Ok(Name { alias: text.to_owned(), version: None }),
+            Some((alias, version)) => {
+                let version = version.parse().map_err(|_| {
+                    Problem::not_found(
+                        "UNKNOWN_VERSION",
+                        format!("`{text}` names no version"),
+                        "write alias@n, as in bpi@2, or the alias alone",
+                    )
+                })?;
+                Ok(Name { alias: alias.to_owned(), version: Some(version) })
+            }
+        }
+    }
+
+    /// The table that stands behind the name now.
+    fn table(&self, app: &App) -> Result<(u32, Table), Rejection> {
+        match self.version {
+            None => app.orchestrator().serving(&self.alias),
+            Some(version) => Ok((version, app.orchestrator().version_table(&self.alias, version)?)),
+        }
+    }
+}
+
+/// What a table is: its columns, key, and where it stands.
+#[utoipa::path(get, path = "/v1/tables/{alias}", tag = "tables", params(("alias" = String, Path)),
+    responses((status = 200, body = Object), (status = 404, body = Problem)))]
+pub(super) async fn get_table(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Problem> {
+    let name = Name::parse(&name)?;
+    let (version, table) = name.table(&app)?;
+    let (schema, status) = (table.schema(), table.status());
+    let column = |(i, field): (usize, &std::sync::Arc<arrow::datatypes::Field>)| json!({"name": field.name(), "type": field.data_type().to_string(), "key": schema.key().contains(&i)});
+    let key: Vec<Value> = schema.key_schema().fields().iter().map(|field| field.name().as_str().into()).collect();
+    let body = json!({
+        "table": name.alias, "version": version, "key": key,
+        "columns": schema.columns().fields().iter().enumerate().map(column).collect::<Vec<_>>(),
+        "rows": status.rows, "bytes": table.bytes(), "positions": status.positions,
+    });
+    Ok((told(version, &status.positions), Answer(body)).into_response())
+}
+
+/// What is asked of a table's rows.
+#[derive(Default)]
+struct Asked {
+    limit: Option<usize>,
+    cursor: Option<String>,
+    min_positions: Option<Positions>,
+    filters: Vec<(String, String)>,
+}
+
+impl Asked {
+    /// `limit`, `cursor` and `min_positions`; all else is a filter on a key column.
+    fn parse(pairs: Vec<(String, String)>) -> Result<Self, Problem> {
+        let mut asked = Asked::default();
+        for (name, value) in pairs {
+            match name.as_str() {
+                "limit" => asked.limit = Some(value.parse().map_err(|_| bad_limit(&value))?),
+                "cursor" => asked.cursor = Some(value),
+                "min_positions" => asked.min_positions = Some(value.parse()?),
+                _ => asked.filters.push((name, value)),
+            }
+        }
+        Ok(asked)
+    }
+}
+
+/// 400: a limit that is no number.
+fn bad_limit(value: &str) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "BAD_QUERY", format!("limit={value} is no count"), "write a whole number")
+}
+
+/// Rows in key order, a page at a time. Further parameters filter by key columns, from the left.
+#[utoipa::path(get, path = "/v1/tables/{alias}/rows", tag = "tables",
+    params(("alias" = String, Path), ("limit" = Option<usize>, Query), ("cursor" = Option<String>, Query),
+        ("min_positions" = Option<String>, Query, description = "wait until the table is there: `ticks/0=120,ticks/1=98`")),
+    responses((status = 200, description = "`{rows: [...], next_cursor?}`", body = Object), (status = 404, body = Problem),
+        (status = 409, description = "`ALIAS_MOVED`: the scan's version no longer serves", body = Problem),
+        (status = 422, description = "a filter that is not on key columns from the left", body = Problem),
+        (status = 503, description = "the table did not come to `min_positions` in time", body = Problem)))]
+pub(super) async fn rows(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Query(pairs): Query<Vec<(String, String)>>,
+) -> Result<Response, Problem> {
+    let name = Name::parse(&name)?;
+    let asked = Asked::parse(pairs)?;
+    let limit = page_size(asked.limit)?;
+    let (version, table) = name.table(&app)?;
+    let after = asked.cursor.as_deref().map(|cursor| go_on(cursor, version, &table)).transpose()?;
+    let prefix = if asked.filters.is_empty() { None } else { Some(table.schema().prefix(&asked.filters)?) };
+    let (version, snapshot) = match &asked.min_positions {
+        None => (version, table.snapshot()),
+        Some(target) => reach(&app, &name, target).await?,
+    };
+    let query = RowsQuery { prefix, after, limit };
+    let read = move || page(&snapshot, version, &query);
+    if limit <= READ_INLINE_ROWS { read() } else { super::blocking(read).await }
+}
+
+/// Where a scan goes on, if it is still on the version that it began on.
+fn go_on(cursor: &str, version: u32, table: &Table) -> Result<Cursor, Problem> {
+    let parts = cursor.split_once('.').and_then(|(n, rest)| Some((n, rest.split_once('.')?)));
+    let (began, attempt, place) = match parts {
+        Some((n, (attempt, place))) => (n.parse::<u32>().ok(), attempt.parse::<u32>().ok(), place.parse()?),
+        None => (None, None, cursor.parse()?),
+    };
+    match (began, attempt) {
+        (Some(began), Some(attempt)) if (began, attempt) == (version, table.id().attempt) => Ok(place),
+        (Some(began), Some(_)) => Err(Problem::new(
+            StatusCode::CONFLICT,
+            "ALIAS_MOVED",
+            format!("the scan began on version {began}, and version {version} answers now"),
+            "begin the scan again without a cursor, or scan alias@n",
+        )),
+        _ => Err(rekap_tables::InvalidCursor(cursor.to_owned()).into()),
+    }
+}
+
+/// A snapshot of whatever stands behind the name, once it is at `target`.
+async fn reach(app: &App, name: &Name, target: &Positions) -> Result<(u32, TableSnapshot), Problem> {
+    let deadline = Instant::now() + MAX_WAIT;
+    loop {
+        let (version, table) = name.table(app)?;
+        let mut changed = table.changed();
+        let snapshot = table.snapshot();
+        if snapshot.positions().reached(target) {
+            return Ok((version, snapshot));
+        }
+        if Instant::now() >= deadline {
+            return Err(Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "POSITIONS_NOT_REACHED",
+                format!("version {version} of `{}` is at {}, not at {target}", name.alias, snapshot.positions()),
+                "ask again; GET the version to see whether it makes progress",
+            ));
+        }
+        let there = changed.wait_for(|status| status.positions.reached(target));
+        // Neither outcome decides anything: the next round looks again.
+        let _ = timeout_at(deadline.min(Instant::now() + LOOK_AGAIN), there).await;
+    }
+}
+
+/// One page, as the answer that it is sent as.
+fn page(snapshot: &TableSnapshot, version: u32, query: &RowsQuery) -> Result<Response, Problem> {
+    let page = snapshot.rows(query)?;
+    let mut body = Vec::with_capacity(64 + page.rows.num_rows() * 64);
+    body.extend_from_slice(b"{\"rows\":[");
+    JsonRows::new(&page.rows)?.write_all(&mut body);
+    body.push(b']');
+    if let Some(next) = page.next {
+        // Digits, dots and base64url: nothing that JSON escapes.
+        body.extend_from_slice(format!(",\"next_cursor\":\"{version}.{}.{next}\"", snapshot.id().attempt).as_bytes());
+    }
+    body.push(b'}');
+    let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
+    Ok((told(version, snapshot.positions()), json, Body::from(body)).into_response())
+}
+
+/// The headers that say who answered, and where it stood.
+fn told(version: u32, positions: &Positions) -> [(HeaderName, HeaderValue); 2] {
+    let positions = HeaderValue::try_from(positions.to_string()).expect("topic names and digits are a header's value");
+    [(REKAP_VERSION, HeaderValue::from(version)), (REKAP_POSITIONS, positions)]
+}

@@ -1,0 +1,278 @@
+//! `/v1/topics`: making, changing, showing and deleting topics.
+
+use std::time::Duration;
+
+use axum::Json as Answer;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use rekap_tiered_storage::{Extent, LogError, OffsetRange, Partition, Topic, TopicConfig, TopicName, TopicSchema};
+use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::{Value, json};
+use utoipa::ToSchema;
+
+use super::App;
+use super::extract::{Json, Nothing, Query};
+use super::list::{ListQuery, listing, page};
+use crate::Problem;
+
+/// The greatest number of partitions of a topic.
+const MAX_PARTITIONS: u32 = 10_000;
+
+/// What a topic is to be. On an existing topic only the fields that are named change.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct PutTopic {
+    /// 1 to 10,000; it may only grow.
+    partitions: Option<u32>,
+    /// How long the hot tier keeps a record; null keeps it for ever.
+    #[serde(deserialize_with = "named")]
+    #[schema(value_type = Option<u64>)]
+    retention_ms: Option<Option<u64>>,
+    /// How many bytes the hot tier keeps per partition; null sets no bound.
+    #[serde(deserialize_with = "named")]
+    #[schema(value_type = Option<u64>)]
+    retention_bytes: Option<Option<u64>>,
+    /// The top-level fields that make up the record key.
+    key: Option<Vec<String>>,
+    /// The JSON Schema of every event.
+    #[schema(value_type = Option<Object>)]
+    schema: Option<Value>,
+    /// `json`.
+    format: Option<Format>,
+}
+
+/// The formats of events.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Format {
+    Json,
+}
+
+/// A field that was named, with null as a value of its own.
+fn named<'de, T: Deserialize<'de>, D: Deserializer<'de>>(value: D) -> Result<Option<T>, D::Error> {
+    T::deserialize(value).map(Some)
+}
+
+/// A topic as users see it.
+#[derive(Debug, Serialize, ToSchema)]
+struct TopicView {
+    topic: String,
+    incarnation: String,
+    key: Vec<String>,
+    retention_ms: Option<u64>,
+    retention_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    schema: Option<TopicSchema>,
+    format: &'static str,
+    #[schema(value_type = Object)]
+    cold: Value,
+    partitions: Vec<PartitionView>,
+}
+
+/// A partition of a topic as users see it.
+#[derive(Debug, Serialize, ToSchema)]
+struct PartitionView {
+    partition: u32,
+    earliest: u64,
+    end: u64,
+    mirrored_from: Option<u64>,
+    mirrored_to: Option<u64>,
+    gaps: Vec<(u64, u64)>,
+    mirror_headroom_ms: Option<u64>,
+}
+
+impl PartitionView {
+    fn new(partition: Partition, extent: &Extent, headroom: Option<&Duration>) -> Self {
+        let pair = |range: &OffsetRange| (range.from.get(), range.to.get());
+        PartitionView {
+            partition: partition.0,
+            earliest: extent.hot.earliest.get(),
+            end: extent.hot.end.get(),
+            mirrored_from: extent.mirrored.map(|range| range.from.get()),
+            mirrored_to: extent.mirrored.map(|range| range.to.get()),
+            gaps: extent.gaps.iter().map(pair).collect(),
+            mirror_headroom_ms: headroom.map(|left| left.as_millis() as u64),
+        }
+    }
+}
+
+/// A topic with what both tiers hold of it.
+async fn view(app: &App, topic: Topic) -> Result<TopicView, LogError> {
+    let headroom = app.mirror().headroom(&topic).await;
+    let extents = app.log().extent(&topic).await?;
+    let partitions = extents.iter().map(|(p, extent)| PartitionView::new(*p, extent, headroom.get(p))).collect();
+    Ok(TopicView {
+        topic: topic.name.to_string(),
+        incarnation: topic.incarnation.to_string(),
+        cold: json!({"url": app.log().cold.url_of(&topic), "format": "delta"}),
+        key: topic.config.key,
+        retention_ms: topic.config.retention_ms,
+        retention_bytes: topic.config.retention_bytes,
+        schema: topic.config.schema,
+        format: "json",
+        partitions,
+    })
+}
+
+/// Makes a topic, or changes it.
+#[utoipa::path(put, path = "/v1/topics/{topic}", tag = "topics", params(("topic" = String, Path)), request_body = PutTopic,
+    responses((status = 201, description = "made", body = TopicView), (status = 200, description = "changed", body = TopicView),
+        (status = 409, description = "the new schema does not fit the old events", body = Problem),
+        (status = 422, description = "not a possible topic", body = Problem)))]
+pub(super) async fn put_topic(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    Json(wanted): Json<PutTopic>,
+) -> Result<(StatusCode, Answer<impl Serialize>), Problem> {
+    let name: TopicName = name.parse()?;
+    let _one_at_a_time = app.altering().await;
+    let (status, topic) = match app.log().hot.topic(&name).await {
+        Ok(topic) => (StatusCode::OK, app.log().hot.alter_topic(&name, altered(&topic.config, wanted)?).await?),
+        Err(LogError::UnknownTopic(_)) => {
+            (StatusCode::CREATED, app.log().hot.create_topic(&name, initial(wanted)?).await?)
+        }
+        Err(e) => return Err(e.into()),
+    };
+    Ok((status, Answer(view(&app, topic).await?)))
+}
+
+/// The configuration of a new topic.
+fn initial(wanted: PutTopic) -> Result<TopicConfig, Problem> {
+    let partitions = wanted.partitions.ok_or_else(|| {
+        Problem::unprocessable(
+            "INVALID_TOPIC",
+            "`partitions` is missing",
+            "say how many partitions, as in {\"partitions\": 4}",
+        )
+    })?;
+    let config = TopicConfig { partitions, retention_ms: None, retention_bytes: None, key: Vec::new(), schema: None };
+    altered(&config, PutTopic { partitions: Some(partitions), ..wanted })
+}
+
+/// A configuration with the named fields changed.
+fn altered(config: &TopicConfig, wanted: PutTopic) -> Result<TopicConfig, Problem> {
+    let PutTopic { partitions, retention_ms, retention_bytes, key, schema, format: _ } = wanted;
+    let schema = match schema {
+        Some(raw) => Some(newer_schema(config.schema.as_ref(), raw)?),
+        None => config.schema.clone(),
+    };
+    let config = TopicConfig {
+        partitions: partitions.map_or(Ok(config.partitions), |n| grown(config.partitions, n))?,
+        retention_ms: retention_ms.unwrap_or(config.retention_ms),
+        retention_bytes: retention_bytes.unwrap_or(config.retention_bytes),
+        key: key.unwrap_or_else(|| config.key.clone()),
+        schema,
+    };
+    check_key(&config)?;
+    Ok(config)
+}
+
+/// A number of partitions that a topic may have from now on.
+fn grown(from: u32, to: u32) -> Result<u32, Problem> {
+    if !(1..=MAX_PARTITIONS).contains(&to) {
+        return Err(Problem::unprocessable(
+            "INVALID_TOPIC",
+            format!("`partitions` is {to}"),
+            format!("choose 1 to {MAX_PARTITIONS}"),
+        ));
+    }
+    if to < from {
+        return Err(Problem::unprocessable(
+            "PARTITIONS_ONLY_GROW",
+            format!("the topic has {from} partitions, not {to}"),
+            "leave `partitions` out, or make another topic",
+        ));
+    }
+    Ok(to)
+}
+
+/// A schema that may follow the present one.
+fn newer_schema(present: Option<&TopicSchema>, raw: Value) -> Result<TopicSchema, Problem> {
+    let newer = TopicSchema::parse(raw)?;
+    if let Some(present) = present {
+        present.check_evolution(&newer)?;
+    }
+    Ok(newer)
+}
+
+/// The key's fields are there once, and known to the schema.
+fn check_key(config: &TopicConfig) -> Result<(), Problem> {
+    let wrong = |detail: String| {
+        Err(Problem::unprocessable("INVALID_TOPIC", detail, "name top-level fields of the events, each once"))
+    };
+    for (i, field) in config.key.iter().enumerate() {
+        if field.is_empty() || config.key[..i].contains(field) {
+            return wrong(format!("`key` names the field `{field}` twice, or no field"));
+        }
+        let known = config.schema.as_ref().map(|schema| schema.columns().iter().any(|column| column.name == *field));
+        if known == Some(false) {
+            return wrong(format!("`key` names `{field}`, which the schema does not have"));
+        }
+    }
+    Ok(())
+}
+
+/// All topics.
+#[utoipa::path(get, path = "/v1/topics", tag = "topics", params(ListQuery),
+    responses((status = 200, description = "`{topics: [...], next_cursor?}`", body = Object)))]
+pub(super) async fn list_topics(
+    State(app): State<App>,
+    Query(query): Query<ListQuery>,
+) -> Result<Answer<Value>, Problem> {
+    let topics = app.log().hot.topics().await?;
+    let (topics, next_cursor) = page(topics, &query, |topic| topic.name.as_str())?;
+    let mut views = Vec::with_capacity(topics.len());
+    for topic in topics {
+        views.push(view(&app, topic).await?);
+    }
+    Ok(listing("topics", views, next_cursor))
+}
+
+/// One topic.
+#[utoipa::path(get, path = "/v1/topics/{topic}", tag = "topics", params(("topic" = String, Path)),
+    responses((status = 200, body = TopicView), (status = 404, body = Problem)))]
+pub(super) async fn get_topic(
+    State(app): State<App>,
+    Path(name): Path<String>,
+) -> Result<Answer<impl Serialize>, Problem> {
+    let topic = app.topic(&name).await?;
+    Ok(Answer(view(&app, topic).await?))
+}
+
+/// Deletes a topic with its hot records. Refused while a job reads it.
+#[utoipa::path(delete, path = "/v1/topics/{topic}", tag = "topics", params(("topic" = String, Path)),
+    responses((status = 204, description = "deleted"), (status = 409, description = "a job reads it", body = Problem)))]
+pub(super) async fn delete_topic(State(app): State<App>, Path(name): Path<String>) -> Result<StatusCode, Problem> {
+    let topic = app.topic(&name).await?;
+    refuse_while_read(&app, &topic.name)?;
+    app.log().hot.delete_topic(&topic.name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// 409 while a live version reads the topic.
+fn refuse_while_read(app: &App, topic: &TopicName) -> Result<(), Problem> {
+    let readers = app.orchestrator().topic_readers(topic);
+    if readers.is_empty() {
+        return Ok(());
+    }
+    Err(Problem::new(
+        StatusCode::CONFLICT,
+        "TOPIC_IN_USE",
+        format!("topic `{topic}` is read by {}", readers.join(", ")),
+        "retire those versions, or delete their jobs, first",
+    ))
+}
+
+/// Mirrors a topic up to its present end, and answers when that is done.
+#[utoipa::path(post, path = "/v1/topics/{topic}/mirror", tag = "topics", params(("topic" = String, Path)),
+    responses((status = 200, body = TopicView), (status = 404, body = Problem)))]
+pub(super) async fn mirror_topic(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    _arguments: Json<Nothing>,
+) -> Result<Answer<impl Serialize>, Problem> {
+    let topic = app.topic(&name).await?;
+    app.mirror().flush(&topic.name).await?;
+    Ok(Answer(view(&app, topic).await?))
+}

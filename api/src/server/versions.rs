@@ -1,0 +1,144 @@
+//! `/v1/jobs/{job}/versions/{n}`: one version, and what is done to it.
+
+use axum::Json as Answer;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use rekap_orchestrator::PromotionRequest;
+use rekap_orchestrator::views::Promotion;
+use rekap_tiered_storage::Start;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::App;
+use super::extract::{Command, Nothing, Query};
+use super::list::{ListQuery, listing, page_size};
+use crate::Problem;
+
+/// The job and the number in the path.
+type Named = Path<(String, u32)>;
+
+/// One version.
+#[utoipa::path(get, path = "/v1/jobs/{job}/versions/{n}", tag = "versions", params(("job" = String, Path), ("n" = u32, Path)),
+    responses((status = 200, body = Object), (status = 404, body = Problem)))]
+pub(super) async fn get_version(
+    State(app): State<App>,
+    Path((job, n)): Named,
+) -> Result<Answer<impl Serialize>, Problem> {
+    Ok(Answer(app.orchestrator().version(&job, n)?))
+}
+
+/// Where a replay begins.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Replay {
+    /// `beginning`, `end`, an RFC 3339 time, or offsets by partition; as the job says when it is not said.
+    #[schema(value_type = Option<Object>)]
+    start: Option<Start>,
+}
+
+/// Replays a version into a fresh table.
+#[utoipa::path(post, path = "/v1/jobs/{job}/versions/{n}/replay", tag = "versions", params(("job" = String, Path), ("n" = u32, Path)),
+    request_body = Replay, responses((status = 200, body = Object), (status = 409, description = "it is in use", body = Problem)))]
+pub(super) async fn replay(
+    State(app): State<App>,
+    Path((job, n)): Named,
+    command: Command<Replay>,
+) -> Result<Answer<impl Serialize>, Problem> {
+    let by = command.by();
+    app.orchestrator().replay(&job, n, command.body.start, by).await?;
+    Ok(Answer(app.orchestrator().version(&job, n)?))
+}
+
+/// Compares a version with the serving one.
+#[utoipa::path(post, path = "/v1/jobs/{job}/versions/{n}/verify", tag = "versions", params(("job" = String, Path), ("n" = u32, Path)),
+    responses((status = 202, body = Object), (status = 409, body = Problem)))]
+pub(super) async fn verify(
+    State(app): State<App>,
+    Path((job, n)): Named,
+    command: Command<Nothing>,
+) -> Result<(StatusCode, Answer<impl Serialize>), Problem> {
+    app.orchestrator().verify(&job, n, command.by()).await?;
+    Ok((StatusCode::ACCEPTED, Answer(app.orchestrator().verification(&job, n)?)))
+}
+
+/// The last verification.
+#[utoipa::path(get, path = "/v1/jobs/{job}/versions/{n}/verification", tag = "versions", params(("job" = String, Path), ("n" = u32, Path)),
+    responses((status = 200, body = Object), (status = 404, description = "not verified yet", body = Problem)))]
+pub(super) async fn verification(
+    State(app): State<App>,
+    Path((job, n)): Named,
+) -> Result<Answer<impl Serialize>, Problem> {
+    Ok(Answer(app.orchestrator().verification(&job, n)?))
+}
+
+/// How a version is promoted.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Promote {
+    /// Conditions that need not be met: any but `caught_up`.
+    #[serde(default)]
+    force: Vec<String>,
+    /// As soon as it is ready, instead of now.
+    #[serde(default)]
+    when_ready: bool,
+}
+
+/// Lets the alias serve this version.
+#[utoipa::path(post, path = "/v1/jobs/{job}/versions/{n}/promote", tag = "versions", params(("job" = String, Path), ("n" = u32, Path)),
+    request_body = Promote, responses((status = 200, description = "it serves", body = Object),
+        (status = 202, description = "it will, once it is ready", body = Object),
+        (status = 409, description = "`NOT_READY` or `PROMOTION_CALLED_OFF`, with the conditions", body = Problem),
+        (status = 412, body = Problem)))]
+pub(super) async fn promote(
+    State(app): State<App>,
+    Path((job, n)): Named,
+    command: Command<Promote>,
+) -> Result<(StatusCode, Answer<Promotion>), Problem> {
+    let by = command.by();
+    let Promote { force, when_ready } = command.body;
+    let request = PromotionRequest { force, when_ready };
+    let promotion = app.orchestrator().promote(&job, n, request, by).await?;
+    let status = match promotion {
+        Promotion::Promoted(_) => StatusCode::OK,
+        Promotion::Armed(_) => StatusCode::ACCEPTED,
+    };
+    Ok((status, Answer(promotion)))
+}
+
+/// A command that only names a version, and answers the version as it is afterwards.
+macro_rules! command {
+    ($verb:ident, $path:literal, $doc:literal) => {
+        #[doc = $doc]
+        #[utoipa::path(post, path = $path, tag = "versions", params(("job" = String, Path), ("n" = u32, Path)),
+            responses((status = 200, body = Object), (status = 409, body = Problem), (status = 412, body = Problem)))]
+        pub(super) async fn $verb(
+            State(app): State<App>,
+            Path((job, n)): Named,
+            command: Command<Nothing>,
+        ) -> Result<Answer<impl Serialize>, Problem> {
+            app.orchestrator().$verb(&job, n, command.by()).await?;
+            Ok(Answer(app.orchestrator().version(&job, n)?))
+        }
+    };
+}
+
+command!(abort, "/v1/jobs/{job}/versions/{n}/abort", "Gives a candidate up.");
+command!(pause, "/v1/jobs/{job}/versions/{n}/pause", "Lets a version wait; its table stays readable.");
+command!(resume, "/v1/jobs/{job}/versions/{n}/resume", "Lets a paused or failed version go on.");
+command!(retire, "/v1/jobs/{job}/versions/{n}/retire", "Lets a version and its table go.");
+
+/// The records that a version could not use.
+#[utoipa::path(get, path = "/v1/jobs/{job}/versions/{n}/dead-letters", tag = "versions",
+    params(("job" = String, Path), ("n" = u32, Path), ListQuery),
+    responses((status = 200, description = "`{dead_letters: [...], next_cursor?}`", body = Object), (status = 404, body = Problem)))]
+pub(super) async fn dead_letters(
+    State(app): State<App>,
+    Path((job, n)): Named,
+    Query(query): Query<ListQuery>,
+) -> Result<Answer<Value>, Problem> {
+    let limit = page_size(query.limit)?;
+    let after = query.cursor.as_deref().map(str::parse).transpose()?;
+    let page = app.orchestrator().dead_letters(&job, n, after, limit).await?;
+    Ok(listing("dead_letters", page.dead_letters, page.next.map(|cursor| cursor.to_string())))
+}
