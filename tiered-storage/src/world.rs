@@ -76,16 +76,22 @@ impl World {
                 _ if n % 11 == 5 => Some(format!(r#"{{"id": "not {n}"}}"#)),
                 _ => Some(json!({"id": n, "price": n as f64 / 4.0, "name": format!("né{}", n % 5)}).to_string()),
             };
-            let record = NewRecord {
-                partition: Some(Partition(partition)),
-                key: (!n.is_multiple_of(3)).then(|| Bytes::from(format!("k{n}"))),
-                value: value.clone().map(Bytes::from),
-                headers: vec![("n".into(), Some(Bytes::from(n.to_string()))); n % 2],
-                timestamp: Some(Timestamp::from_micros(n as i64 * 1000)),
-            };
-            let given = self.hot.append(&self.topic.name, vec![record], None).await.unwrap();
-            self.appended.insert((Partition(partition), given[&Partition(partition)].from.get()), value);
+            self.append_value(partition, value).await;
         }
+    }
+
+    /// Appends one record with that value.
+    pub(crate) async fn append_value(&mut self, partition: u32, value: Option<String>) {
+        let n = self.appended.len();
+        let record = NewRecord {
+            partition: Some(Partition(partition)),
+            key: (!n.is_multiple_of(3)).then(|| Bytes::from(format!("k{n}"))),
+            value: value.clone().map(Bytes::from),
+            headers: vec![("n".into(), Some(Bytes::from(n.to_string()))); n % 2],
+            timestamp: Some(Timestamp::from_micros(n as i64 * 1000)),
+        };
+        let given = self.hot.append(&self.topic.name, vec![record], None).await.unwrap();
+        self.appended.insert((Partition(partition), given[&Partition(partition)].from.get()), value);
     }
 
     /// Deletes hot records below an offset.

@@ -207,3 +207,39 @@ async fn pages_of_raw_records_join_up_over_both_tiers() {
     }
     world.check_complete().await;
 }
+
+#[tokio::test]
+async fn nested_fields_and_lists_read_the_same_from_either_tier() {
+    let mut world = World::new().await;
+    let mut config = world.topic.config.clone();
+    config.schema = Some(schema(json!({
+        "actor": {"type": "object", "properties": {"id": {"type": "integer"}, "login": {"type": "string"}}},
+        "commits": {"type": "array", "items": {
+            "type": "object", "properties": {"sha": {"type": "string"}, "files": {"type": "array", "items": {"type": "integer"}}},
+        }},
+        "payload": {"type": "object"},
+        "at": {"type": "string", "format": "date-time"},
+        "two words": {"type": "string"},
+    })));
+    world.topic = world.hot.alter_topic(&world.topic.name, config).await.unwrap();
+    for value in [
+        json!({"actor": {"id": 1, "login": "ünï"}, "commits": [{"sha": "a", "files": [1, 2]}, {"sha": null}], "payload": {"x": [1]}}),
+        json!({"actor": null, "commits": [], "at": "2015-01-01T00:00:00.123456Z", "two words": "left in the value"}),
+        json!({"actor": {"login": null}, "commits": [null, {"files": []}], "payload": null}),
+        json!({}),
+        json!({"actor": 5}),
+    ] {
+        world.append_value(0, Some(value.to_string())).await;
+    }
+    world.append_value(0, None).await;
+    let plan = read(decoder(&world), &[0, 1, 2, 3, 4, 6]);
+    let hot = read_lines(&world.log(), &world.topic, range(0, 6), &plan).await;
+    world.flush(WHOLE).await;
+    world.trim(0, 6).await;
+    let cold = read_lines(&world.log(), &world.topic, range(0, 6), &plan).await;
+    assert_eq!(cold, hot);
+    assert_eq!(cold.len(), 6);
+    let stored = read(decoder(&world), &[0, 1, 2, 3]);
+    assert_eq!(read_lines(&world.log(), &world.topic, range(0, 6), &stored).await.len(), 6);
+    world.check_complete().await;
+}
