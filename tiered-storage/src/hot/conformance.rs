@@ -199,6 +199,10 @@ async fn an_append_with_a_key_happens_once(log: &dyn HotLog) {
     assert_eq!(read_all(log, &topic, P0).await, ["a", "c"]);
     let next = log.append(&name("t"), records(), once("l", 1)).await.unwrap();
     assert_ne!(next, first);
+    assert!(matches!(
+        log.append(&name("t"), records(), once(&"x".repeat(100_000), 1)).await,
+        Err(LogError::Invalid(_))
+    ));
     let t = name("t");
     let (a, b) = tokio::join!(log.append(&t, records(), once("m", 1)), log.append(&t, records(), once("m", 1)));
     assert_eq!(a.unwrap(), b.unwrap(), "also when both wait at once");

@@ -8,7 +8,7 @@ use super::entry::EntryBuilder;
 use super::keys;
 use super::once::{Answer, Answers};
 use super::state::{PartitionState, TopicState, Topics, find};
-use super::store::{Store, failed};
+use super::store::Store;
 use super::writer::Append;
 use crate::partitioner::partition_of;
 use crate::{Appended, Incarnation, LogError, NewRecord, Offset, OffsetRange, Partition, Timestamp, TopicName};
@@ -96,7 +96,7 @@ impl<'a> Group<'a> {
     }
 
     /// Writes everything and waits for the disk; then readers see it.
-    pub(super) fn commit(mut self) -> Result<(), LogError> {
+    pub(super) fn commit(mut self) -> fjall::Result<()> {
         for tail in self.tails.values_mut().flat_map(BTreeMap::values_mut) {
             if !tail.entry.is_empty() {
                 tail.close(&mut self.batch, &self.store.log);
@@ -105,7 +105,7 @@ impl<'a> Group<'a> {
         if self.batch.is_empty() {
             return Ok(());
         }
-        self.batch.commit().map_err(failed("appending to the log"))?;
+        self.batch.commit()?;
         self.store.publish(|topics| {
             for (name, tails) in &self.tails {
                 show(topics, name, tails);

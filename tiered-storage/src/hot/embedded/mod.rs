@@ -40,6 +40,9 @@ use crate::{
     Partition, Timestamp, Topic, TopicConfig, TopicName,
 };
 
+/// The longest idempotency key: it is part of a stored key.
+const MAX_KEY_BYTES: usize = 255;
+
 /// The embedded hot log.
 pub struct EmbeddedLog {
     store: Arc<Store>,
@@ -141,6 +144,9 @@ impl HotLog for EmbeddedLog {
         records: Vec<NewRecord>,
         once: Option<AppendKey>,
     ) -> Result<Appended, LogError> {
+        if once.as_ref().is_some_and(|once| once.key.len() > MAX_KEY_BYTES) {
+            return Err(LogError::Invalid(format!("an idempotency key has at most {MAX_KEY_BYTES} bytes; use a UUID")));
+        }
         let (reply, answer) = oneshot::channel();
         self.send(Command::Append(Append { topic: name.clone(), records, once, reply })).await;
         answer.await.map_err(|_| writer_died())?

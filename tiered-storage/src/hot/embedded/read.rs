@@ -63,7 +63,7 @@ impl<'a> Reader<'a> {
             let end = (entry.count as usize).min(to.since(found.first) as usize);
             let fits = fitting(&entry, start, end, &mut left, batch.next() == range.from);
             batch.push(&entry, start, fits);
-            if fits < end || left == 0 {
+            if fits < end || left == 0 || batch.next() == to {
                 break;
             }
         }
@@ -146,13 +146,7 @@ impl<'a> Reader<'a> {
             let (last, entry) = self.store.parse(self.topic, self.partition, &key, &bytes)?;
             Ok(Found { first: Offset::new(last.get() + 1 - u64::from(entry.count)), last, bytes })
         });
-        // What is past `to` may be half written: the entry that holds `to - 1` is the last one.
-        let mut done = false;
-        found.take_while(move |found| {
-            let within = !done && found.as_ref().map_or(true, |found| found.first < to);
-            done |= found.as_ref().is_ok_and(|found| found.last.next() >= to);
-            within
-        })
+        found.take_while(move |found| found.as_ref().map_or(true, |found| found.first < to))
     }
 
     fn out_of_range(&self, asked: Offset, held: OffsetRange) -> LogError {

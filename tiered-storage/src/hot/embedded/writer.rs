@@ -83,7 +83,9 @@ impl Writer {
         let written = group.commit();
         for (append, result) in appends.into_iter().zip(results) {
             let answer = match &written {
-                Err(error) if result.is_ok() => Err(LogError::store("appending to the log", error.to_string())),
+                Err(error) if result.is_ok() => {
+                    Err(LogError::store("appending to the log, which may have happened", error.to_string()))
+                }
                 _ => result,
             };
             // Whoever asked may be gone; the records are in the log all the same.
