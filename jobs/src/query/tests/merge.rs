@@ -152,7 +152,7 @@ fn every_aggregate_that_a_job_may_use_is_tried() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(24) })]
 
     #[test]
     fn a_log_cut_into_any_ranges_gives_what_one_query_gives(
