@@ -18,6 +18,10 @@ use crate::{Table, TableError, TableId, TableSchema, TableStatus};
 /// Blocks read from disk that are kept in memory, for all tables together.
 const CACHE_BYTES: u64 = 64 << 20;
 
+/// The threads that flush and compact. With more than one, fjall's first hands compactions on to the others, and while these are busy
+/// it does so in a loop that takes a whole core.
+const WORKERS: usize = 1;
+
 /// The unwritten commits that one table keeps in memory before they become a file. fjall has no bound over all tables; a handful of
 /// versions write at a time, and fjall keeps at most four such buffers of a table.
 const MEMTABLE_BYTES: u64 = 16 << 20;
@@ -43,7 +47,7 @@ impl Tables {
     /// [`Self::open`], with the number of changed places from which on a commit is ingested in bulk.
     pub(crate) fn open_with(path: &Path, bulk_places: usize) -> Result<Self, TableError> {
         let failed = |source| TableError::store(format!("opening the tables in {}", path.display()), source);
-        let db = Database::builder(path).cache_size(CACHE_BYTES).open().map_err(failed)?;
+        let db = Database::builder(path).cache_size(CACHE_BYTES).worker_threads(WORKERS).open().map_err(failed)?;
         stamp(&db)?;
         Ok(Tables { db, bulk_places, open: Arc::default() })
     }

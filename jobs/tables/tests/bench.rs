@@ -149,3 +149,22 @@ fn one_large_range() {
     commit(&table, epoch, all);
     println!("1.44 M keys again: {:?}", start.elapsed());
 }
+
+#[test]
+#[ignore = "a measurement"]
+fn a_long_replay() {
+    let dir = tempfile::tempdir().unwrap();
+    let tables = Tables::open(dir.path()).unwrap();
+    let (table, epoch) = table(&tables, 0);
+    for round in 0..120 {
+        let keys = keys(60_000, 1_200_000, round);
+        let start = Instant::now();
+        gather(&table, &keys);
+        let gathered = start.elapsed();
+        let start = Instant::now();
+        commit(&table, epoch, keys);
+        if round % 10 == 9 {
+            println!("range {round}: gather {gathered:?}, commit {:?}, {} keys", start.elapsed(), table.status().keys);
+        }
+    }
+}
