@@ -164,23 +164,6 @@ impl TopicConfig {
         }
         Ok(())
     }
-
-    /// Checks that `newer` may follow this configuration: partitions only grow, columns are only added.
-    pub fn check_change(&self, newer: &TopicConfig) -> Result<(), InvalidTopicConfig> {
-        let invalid = |field: &str, detail: String| Err(InvalidTopicConfig { field: field.into(), detail });
-        if newer.partitions < self.partitions {
-            let detail =
-                format!("{} is fewer than the {} there are; they may only grow", newer.partitions, self.partitions);
-            return invalid("partitions", detail);
-        }
-        match (&self.schema, &newer.schema) {
-            (Some(older), Some(newer)) => {
-                older.check_evolution(newer).or_else(|error| invalid("schema", error.to_string()))
-            }
-            (Some(_), None) => invalid("schema", "a topic keeps its schema; jobs may read its columns".into()),
-            (None, _) => Ok(()),
-        }
-    }
 }
 
 /// A topic as the hot tier knows it.
@@ -236,14 +219,5 @@ mod tests {
     fn a_stored_schema_is_checked_again() {
         let schema = serde_json::from_value(json!({"properties": {"a": {"type": "text"}}})).unwrap();
         assert_eq!(refused(TopicConfig { schema: Some(schema), ..config(1, &[]) }), "schema");
-    }
-
-    #[test]
-    fn a_topic_only_grows() {
-        let now = config(2, &[]);
-        now.check_change(&config(3, &["id"])).unwrap();
-        assert_eq!(now.check_change(&config(1, &[])).unwrap_err().field, "partitions");
-        assert_eq!(now.check_change(&TopicConfig { schema: None, ..now.clone() }).unwrap_err().field, "schema");
-        TopicConfig { schema: None, ..now.clone() }.check_change(&now).unwrap();
     }
 }
