@@ -45,7 +45,8 @@ impl Store {
             fjall::Error::Locked => LogError::InUse(path.to_owned()),
             error => LogError::store(format!("opening the log in `{}`", path.display()), error),
         };
-        let db = Database::builder(path).cache_size(CACHE_BYTES).open().map_err(opening)?;
+        // One worker: of several, one asks for work without a pause while another compacts, which costs a core.
+        let db = Database::builder(path).cache_size(CACHE_BYTES).worker_threads(1).open().map_err(opening)?;
         // Large entries are kept beside the tree: compaction then moves only their keys.
         let options = || KeyspaceCreateOptions::default().with_kv_separation(Some(KvSeparationOptions::default()));
         let log = db.keyspace("log", options).map_err(opening)?;
