@@ -1,9 +1,11 @@
 //! Measures the store behind a table. Not run by default:
 //! `cargo test --release -p rekap-tables --test bench -- --ignored --nocapture --test-threads 1`
 
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "helpers of tests are tests")]
+
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch};
+use arrow::array::{ArrayRef, BooleanArray, Float64Array, Int64Array, RecordBatch};
 use arrow::datatypes::{DataType, Field, Schema};
 use rekap_tables::{Commit, RowsQuery, Table, TableId, TableSchema, Tables, WriterEpoch};
 use rekap_tiered_storage::{Offset, Partition, Positions};

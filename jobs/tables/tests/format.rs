@@ -2,6 +2,8 @@
 //!
 //! `tests/fixtures/v1` was made by `writes_the_fixture`; it is never made again.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
