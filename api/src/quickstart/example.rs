@@ -11,8 +11,14 @@ macro_rules! file {
     };
 }
 
-const FILES: [(&str, &str); 5] =
-    [file!("topics.toml"), file!("v1/job.toml"), file!("v1/query.sql"), file!("v2/job.toml"), file!("v2/query.sql")];
+const FILES: [(&str, &str); 6] = [
+    file!("topics.toml"),
+    file!("ticks.schema.json"),
+    file!("v1/job.toml"),
+    file!("v1/query.sql"),
+    file!("v2/job.toml"),
+    file!("v2/query.sql"),
+];
 
 /// Writes the example below `folder`; answers its own folder.
 pub(super) fn write(folder: &Path) -> Result<PathBuf, Failure> {
