@@ -10,5 +10,5 @@ mod quickstart;
 mod server;
 
 pub use config::{Cold, Config, ConfigError, DEFAULT_LISTEN, Log, LogKind, Mirror, Server};
-pub use problem::{PROBLEM_JSON, Problem};
+pub use problem::{Case, PROBLEM_JSON, Problem};
 pub use server::{Rekap, Running, StartError};

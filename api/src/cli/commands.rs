@@ -76,7 +76,7 @@ pub(super) async fn promote(s: &Session, version: &VersionRef, how: Promotion) -
         Some(n) if n == u64::from(version.version) => show_swap(out, done),
         _ => out.line(format!("{}@{} will serve as soon as it is ready", version.job, version.version)),
     })?;
-    if how.watch { watch::until(s, version, "Serving", None, "").await.map(drop) } else { Ok(()) }
+    if how.watch { watch::until(s, version, "Serving", None, watch::Told::Live).await.map(drop) } else { Ok(()) }
 }
 
 /// `rekap rollback`.

@@ -83,7 +83,7 @@ pub(super) async fn deploy(s: &Session, dir: &Path, how: How) -> Result<(), Fail
     match deployed["version"].as_u64().filter(|_| how.watch) {
         Some(n) => {
             let version = VersionRef { job: folder.name, version: n as u32 };
-            watch::until(s, &version, "Ready", None, "").await.map(drop)
+            watch::until(s, &version, "Ready", None, watch::Told::Live).await.map(drop)
         }
         None => Ok(()),
     }

@@ -8,7 +8,7 @@ use crate::Problem;
 #[derive(Debug)]
 pub(crate) enum Failure {
     /// The server refused or failed.
-    Server(Box<Problem>),
+    Server(Problem),
     /// There is no server to talk to.
     Unreachable {
         /// Where it was looked for.
@@ -42,12 +42,10 @@ impl Failure {
     /// The failure in the form in which servers tell theirs.
     pub(crate) fn problem(&self) -> Problem {
         let own = |code: &str, detail: &str, remedy: &str| {
-            let mut problem = Problem::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, code, detail, remedy);
-            problem.status = 0;
-            problem
+            Problem::new(axum::http::StatusCode::INTERNAL_SERVER_ERROR, code, detail, remedy)
         };
         match self {
-            Failure::Server(problem) => (**problem).clone(),
+            Failure::Server(problem) => problem.clone(),
             Failure::Unreachable { url, reason } => own(
                 "UNREACHABLE",
                 &format!("{url}: {reason}"),
@@ -63,7 +61,7 @@ impl Failure {
 
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
-        Failure::Server(Box::new(problem))
+        Failure::Server(problem)
     }
 }
 

@@ -25,7 +25,7 @@ pub(super) async fn watch(s: &Session, target: Target) -> Result<(), Failure> {
         Target::Version(version) => version,
         Target::Job(job) => newest(s, job).await?,
     };
-    until(s, &version, "Ready", None, "").await.map(drop)
+    until(s, &version, "Ready", None, Told::Live).await.map(drop)
 }
 
 /// `rekap wait`.
@@ -33,11 +33,11 @@ pub(super) async fn wait(s: &Session, version: &VersionRef, phase: &str, timeout
     let known = |name: &&str| name.eq_ignore_ascii_case(phase);
     let others = ["Standby", "Paused"];
     let all = WAY.iter().chain(&ENDS).chain(&others);
-    let Some(phase) = all.clone().copied().find(|name| known(&name)) else {
+    let Some(phase) = all.clone().copied().find(|name| known(name)) else {
         let all = all.copied().collect::<Vec<_>>().join(", ");
         return Err(Failure::Usage(format!("`{phase}` is no phase; phases are {all}")));
     };
-    let view = until(s, version, phase, Some(timeout), "").await?;
+    let view = until(s, version, phase, Some(timeout), Told::Live).await?;
     if s.out.is_json() { s.out.line(view) } else { Ok(()) }
 }
 
@@ -55,21 +55,21 @@ pub(crate) async fn until(
     version: &VersionRef,
     phase: &str,
     timeout: Option<Duration>,
-    indent: &'static str,
+    told: Told,
 ) -> Result<Value, Failure> {
     let deadline = timeout.map(|timeout| Instant::now() + timeout);
     let path = format!("/v1/jobs/{}/versions/{}", version.job, version.version);
-    let mut shown = Shown::new(s.out, indent);
+    let mut shown = Shown::new(s.out, told);
     loop {
         let view = s.client.get(&path).await?;
         let now = cell(&view["phase"]);
         shown.show(version, &now, &view)?;
         if has_come_to(&now, phase) {
-            shown.done();
+            shown.done()?;
             return Ok(view);
         }
         if ENDS.contains(&now.as_str()) {
-            shown.done();
+            shown.done()?;
             return Err(Failure::Failed(format!(
                 "{}@{} is {now}: {}",
                 version.job,
@@ -78,11 +78,20 @@ pub(crate) async fn until(
             )));
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            shown.done();
+            shown.done()?;
             return Err(Failure::TimedOut(format!("{}@{} is still {now}, not {phase}", version.job, version.version)));
         }
         sleep(EVERY).await;
     }
+}
+
+/// How phases are told.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Told {
+    /// Each in its line as it comes.
+    Live,
+    /// All in one line at the end.
+    AtTheEnd,
 }
 
 /// True when a version in phase `now` has been, or is, in `wanted`.
@@ -95,12 +104,12 @@ fn has_come_to(now: &str, wanted: &str) -> bool {
 struct Shown {
     out: Out,
     bar: ProgressBar,
-    phase: String,
-    indent: &'static str,
+    phases: Vec<String>,
+    told: Told,
 }
 
 impl Shown {
-    fn new(out: Out, indent: &'static str) -> Self {
+    fn new(out: Out, told: Told) -> Self {
         let bar = ProgressBar::with_draw_target(
             Some(0),
             if out.is_live() { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() },
@@ -108,7 +117,7 @@ impl Shown {
         let style = ProgressStyle::with_template("   {msg:24} {bar:32.cyan/dim} {percent:>3} %  {prefix}")
             .unwrap_or_else(|_| ProgressStyle::default_bar());
         bar.set_style(style.progress_chars("━╸─"));
-        Shown { out, bar, phase: String::new(), indent }
+        Shown { out, bar, phases: Vec::new(), told }
     }
 
     /// The bar moves with every look; a line is printed when the phase changes.
@@ -120,16 +129,23 @@ impl Shown {
         self.bar.set_message(format!("{}@{} {phase}", version.job, version.version));
         let rate = progress["rate_per_s"].as_f64().map_or(String::new(), |rate| format!("{}/s", count(rate as u64)));
         self.bar.set_prefix(format!("{} of {} records  {rate}", count(done.unwrap_or(0)), count(total.unwrap_or(0))));
-        if phase != self.phase && !self.out.is_json() {
-            let line = format!("{}{}@{} is {}", self.indent, version.job, version.version, painted(&self.out, phase));
-            self.bar.suspend(|| self.out.line(line))?;
-            self.phase = phase.to_owned();
+        if self.phases.last().is_none_or(|last| last != phase) {
+            self.phases.push(phase.to_owned());
+            if self.told == Told::Live && !self.out.is_json() {
+                let line = format!("{}@{} is {}", version.job, version.version, painted(&self.out, phase));
+                self.bar.suspend(|| self.out.line(line))?;
+            }
         }
         Ok(())
     }
 
-    fn done(&self) {
+    fn done(&self) -> Result<(), Failure> {
         self.bar.finish_and_clear();
+        if self.told == Told::AtTheEnd {
+            let phases: Vec<_> = self.phases.iter().map(|phase| painted(&self.out, phase)).collect();
+            self.out.line(format!("   {}", phases.join(" → ")))?;
+        }
+        Ok(())
     }
 }
 

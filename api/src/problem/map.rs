@@ -5,7 +5,7 @@ use axum::http::StatusCode;
 use rekap_jobs::SpecError;
 use rekap_orchestrator::{Kind, Rejection};
 use rekap_tables::{InvalidCursor, TableError, UnusableFilter};
-use rekap_tiered_storage::{IncompatibleSchema, InvalidPositions, InvalidSchema, InvalidTopicName, LogError};
+use rekap_tiered_storage::{InvalidPositions, InvalidSchema, InvalidTopicName, LogError};
 use serde_json::json;
 
 use super::Problem;
@@ -70,18 +70,6 @@ impl From<InvalidSchema> for Problem {
             "write a JSON Schema of an object; docs/guide.md lists the types that become columns",
         );
         problem.with("field", error.at)
-    }
-}
-
-impl From<IncompatibleSchema> for Problem {
-    fn from(error: IncompatibleSchema) -> Self {
-        let problem = Problem::new(
-            StatusCode::CONFLICT,
-            "INCOMPATIBLE_SCHEMA",
-            error.to_string(),
-            "only add fields that need not be there, or make another topic",
-        );
-        problem.with("field", error.field)
     }
 }
 

@@ -6,8 +6,11 @@
 
 pub(crate) mod layer;
 mod map;
+#[cfg(test)]
+mod tests;
 
 use std::fmt;
+use std::ops::Deref;
 
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -18,9 +21,14 @@ use utoipa::ToSchema;
 /// The media type of a rejection.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
-/// A rejection: what happened to what, and what to do now.
+/// A rejection. It is boxed, since it is the error of nearly every function of the server and rarely comes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Problem {
+#[serde(transparent)]
+pub struct Problem(Box<Case>);
+
+/// What happened to what, and what to do now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Case {
     /// The path of the runbook page of this code.
     #[serde(rename = "type")]
     pub page: String,
@@ -43,7 +51,7 @@ pub struct Problem {
 impl Problem {
     /// A rejection with the code's own title and page.
     pub fn new(status: StatusCode, code: &str, detail: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Problem {
+        Problem(Box::new(Case {
             page: format!("/docs/runbooks/{}.md", code.to_lowercase().replace('_', "-")),
             status: status.as_u16(),
             code: code.to_owned(),
@@ -51,18 +59,13 @@ impl Problem {
             detail: detail.into(),
             remedy: remedy.into(),
             facts: Map::new(),
-        }
+        }))
     }
 
     /// The same with one more fact.
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
-        self.facts.insert(name.to_owned(), value.into());
+        self.0.facts.insert(name.to_owned(), value.into());
         self
-    }
-
-    /// The status as a type; a status that is none (only a foreign server sends that) counts as 500.
-    pub fn status(&self) -> StatusCode {
-        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
     /// 422: the request is well formed and cannot be done as it is.
@@ -86,11 +89,26 @@ impl Problem {
     }
 }
 
+impl Case {
+    /// The status as a type; a status that is none (only a foreign server sends that) counts as 500.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+}
+
 /// A code in words: `NOT_READY` is "Not ready".
 fn title_of(code: &str) -> String {
     let words = code.to_lowercase().replace('_', " ");
     let mut letters = words.chars();
     letters.next().map(|first| first.to_uppercase().collect::<String>() + letters.as_str()).unwrap_or_default()
+}
+
+impl Deref for Problem {
+    type Target = Case;
+
+    fn deref(&self) -> &Case {
+        &self.0
+    }
 }
 
 impl fmt::Display for Problem {

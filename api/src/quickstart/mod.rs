@@ -22,6 +22,7 @@ use crate::cli::args::VersionRef;
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::out::{Out, Style, cell, count};
+use crate::cli::watch::Told;
 use crate::cli::{Session, commands, deploy, folder, serve, tables, watch};
 use crate::{Config, Rekap, Running};
 use stage::{INDENT, Stage, took};
@@ -117,7 +118,7 @@ async fn first_version(s: &Session, stage: &mut Stage, example: &Path) -> Result
     stage.say(format!("bpi@1, the price of a bitcoin by minute: {}", example::formula(1)))?;
     let began = Instant::now();
     deploy::quietly(s, &example.join("v1")).await?;
-    let version = watch::until(s, &bpi(1), "Serving", None, INDENT).await?;
+    let version = watch::until(s, &bpi(1), "Serving", None, Told::AtTheEnd).await?;
     stage.fact(format!(
         "{} serves {} rows, {} after its deploy",
         s.out.paint(Style::Name, "bpi@1"),
@@ -166,7 +167,7 @@ async fn second_version(s: &Session, stage: &mut Stage, example: &Path) -> Resul
     )?;
     let began = Instant::now();
     deploy::quietly(s, &example.join("v2")).await?;
-    let version = watch::until(s, &bpi(2), "Ready", None, INDENT).await?;
+    let version = watch::until(s, &bpi(2), "Ready", None, Told::AtTheEnd).await?;
     stage.fact(format!(
         "{} has replayed {} records and is ready, {} after its deploy",
         s.out.paint(Style::Name, "bpi@2"),
@@ -256,7 +257,10 @@ async fn prove(s: &Session, stage: &Stage, ticks: &Ticks, reads: &Reads, stepped
     let history = s.client.get("/v1/jobs/bpi/history?limit=1000").await?;
     let events = history["events"].as_array().map_or(0, Vec::len);
     let chain = s.client.get("/v1/audit/verify").await?;
-    stage.fact(format!("{events} events tell who did what, in a chain of hashes: {}", cell(&chain["verdict"])))
+    stage.proof(
+        chain["broken"].is_null(),
+        format!("{events} events tell who did what, in a chain of hashes that is whole"),
+    )
 }
 
 /// Where to go from here.
@@ -265,7 +269,7 @@ fn closing(s: &Session, began: Instant, keep: bool) -> Result<(), Failure> {
     stage.heading("Where to look next")?;
     if keep {
         let url = s.client.url();
-        stage.line(format!("the server stays up; Ctrl-C ends it and removes its folder. In another terminal:"))?;
+        stage.line("the server stays up; Ctrl-C ends it and removes its folder. In another terminal:")?;
         for verb in [
             "jobs",
             "versions bpi",

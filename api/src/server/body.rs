@@ -17,9 +17,20 @@ use crate::Problem;
 /// Newline-delimited JSON.
 pub(super) const NDJSON: &str = "application/x-ndjson";
 
+/// The most records of one request: each costs some hundred bytes beside its own, and the request is one atomic append.
+const MAX_RECORDS: usize = 1_000_000;
+
 /// The records of a body, every one of them fit for the topic; else the first that is not.
 pub(super) fn records(body: &Bytes, media: &str, raw: bool, writer: &TopicWriter) -> Result<Vec<NewRecord>, Problem> {
     let events = if media == NDJSON { lines(body) } else { values(body)? };
+    if events.len() > MAX_RECORDS {
+        return Err(Problem::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "TOO_MANY_RECORDS",
+            format!("the body holds {} events", events.len()),
+            format!("send at most {MAX_RECORDS} at once"),
+        ));
+    }
     if events.is_empty() {
         return Err(Problem::unprocessable("EMPTY_BODY", "the body holds no event", "send at least one"));
     }
@@ -82,8 +93,9 @@ impl<'de> Visitor<'de> for Items<'_, 'de> {
 struct RawRecord<'a> {
     #[serde(borrow, default)]
     key: Option<&'a RawValue>,
+    /// It has to be there; null is a tombstone.
     #[serde(borrow)]
-    value: Option<&'a RawValue>,
+    value: &'a RawValue,
     #[serde(borrow, default)]
     headers: Option<RawHeaders<'a>>,
     #[serde(default)]
@@ -120,8 +132,7 @@ struct RawHeader {
 
 /// Reads one raw record.
 fn raw_record(json: &Bytes) -> Result<NewRecord, Violation> {
-    let raw: RawRecord<'_> =
-        serde_json::from_slice(json).map_err(|e| Violation { field: String::new(), detail: e.to_string() })?;
+    let raw: RawRecord<'_> = serde_json::from_slice(json).map_err(|e| unfit(&e))?;
     let base64 = raw.encoding == Some(Encoding::Base64);
     let part = |field: &str, part: Option<&RawValue>| part.map(|part| bytes_of(json, field, part, base64)).transpose();
     let header = |(name, value): (String, Option<String>)| {
@@ -136,10 +147,17 @@ fn raw_record(json: &Bytes) -> Result<NewRecord, Violation> {
     Ok(NewRecord {
         partition: raw.partition.map(Partition),
         key: part("key", raw.key)?,
-        value: part("value", raw.value)?,
+        value: part("value", (raw.value.get() != "null").then_some(raw.value))?,
         headers: headers.into_iter().map(header).collect::<Result<_, Violation>>()?,
         timestamp: raw.timestamp,
     })
+}
+
+/// JSON that is no raw record; serde names the field between backticks where it knows it.
+fn unfit(error: &serde_json::Error) -> Violation {
+    let detail = error.to_string();
+    let field = detail.split('`').nth(1).filter(|_| detail.contains("field `")).unwrap_or("").to_owned();
+    Violation { field, detail }
 }
 
 /// A string's text (or what its base64 stands for); all other JSON is kept as it was sent.
@@ -207,6 +225,7 @@ mod tests {
         assert_eq!(of(r#"{"value": "AAE=", "encoding": "base64"}"#).unwrap().value.unwrap(), &b"\x00\x01"[..]);
         assert_eq!(of(r#"{"key": "k", "value": null}"#).unwrap().value, None);
         assert_eq!(of(r#"{"value": "!", "encoding": "base64"}"#).unwrap_err().field, "value");
-        assert!(of(r#"{"valeu": 1}"#).is_err());
+        assert_eq!(of(r#"{"key": "k"}"#).unwrap_err().field, "value");
+        assert_eq!(of(r#"{"valeu": 1, "value": 2}"#).unwrap_err().field, "valeu");
     }
 }

@@ -19,6 +19,9 @@ mod text;
 mod topics;
 mod versions;
 
+#[cfg(test)]
+mod tests;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

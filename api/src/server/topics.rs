@@ -5,7 +5,9 @@ use std::time::Duration;
 use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use rekap_tiered_storage::{Extent, LogError, OffsetRange, Partition, Topic, TopicConfig, TopicName, TopicSchema};
+use rekap_tiered_storage::{
+    Extent, InvalidTopicConfig, LogError, OffsetRange, Partition, Topic, TopicConfig, TopicName, TopicSchema,
+};
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -14,9 +16,6 @@ use super::App;
 use super::extract::{Json, Nothing, Query};
 use super::list::{ListQuery, listing, page};
 use crate::Problem;
-
-/// The greatest number of partitions of a topic.
-const MAX_PARTITIONS: u32 = 10_000;
 
 /// What a topic is to be. On an existing topic only the fields that are named change.
 #[derive(Debug, Default, Deserialize, ToSchema)]
@@ -140,77 +139,43 @@ pub(super) async fn put_topic(
 /// The configuration of a new topic.
 fn initial(wanted: PutTopic) -> Result<TopicConfig, Problem> {
     let partitions = wanted.partitions.ok_or_else(|| {
-        Problem::unprocessable(
-            "INVALID_TOPIC",
-            "`partitions` is missing",
-            "say how many partitions, as in {\"partitions\": 4}",
-        )
+        let remedy = "say how many, as in {\"partitions\": 4}";
+        Problem::unprocessable("INVALID_TOPIC", "`partitions` is missing", remedy).with("field", "partitions")
     })?;
-    let config = TopicConfig { partitions, retention_ms: None, retention_bytes: None, key: Vec::new(), schema: None };
-    altered(&config, PutTopic { partitions: Some(partitions), ..wanted })
-}
-
-/// A configuration with the named fields changed.
-fn altered(config: &TopicConfig, wanted: PutTopic) -> Result<TopicConfig, Problem> {
-    let PutTopic { partitions, retention_ms, retention_bytes, key, schema, format: _ } = wanted;
-    let schema = match schema {
-        Some(raw) => Some(newer_schema(config.schema.as_ref(), raw)?),
-        None => config.schema.clone(),
-    };
-    let config = TopicConfig {
-        partitions: partitions.map_or(Ok(config.partitions), |n| grown(config.partitions, n))?,
-        retention_ms: retention_ms.unwrap_or(config.retention_ms),
-        retention_bytes: retention_bytes.unwrap_or(config.retention_bytes),
-        key: key.unwrap_or_else(|| config.key.clone()),
-        schema,
-    };
-    check_key(&config)?;
+    let nothing = TopicConfig { partitions, retention_ms: None, retention_bytes: None, key: Vec::new(), schema: None };
+    let config = changed(&nothing, wanted)?;
+    config.check().map_err(|e| invalid(StatusCode::UNPROCESSABLE_ENTITY, &e))?;
     Ok(config)
 }
 
-/// A number of partitions that a topic may have from now on.
-fn grown(from: u32, to: u32) -> Result<u32, Problem> {
-    if !(1..=MAX_PARTITIONS).contains(&to) {
-        return Err(Problem::unprocessable(
-            "INVALID_TOPIC",
-            format!("`partitions` is {to}"),
-            format!("choose 1 to {MAX_PARTITIONS}"),
-        ));
-    }
-    if to < from {
-        return Err(Problem::unprocessable(
-            "PARTITIONS_ONLY_GROW",
-            format!("the topic has {from} partitions, not {to}"),
-            "leave `partitions` out, or make another topic",
-        ));
-    }
-    Ok(to)
-}
-
-/// A schema that may follow the present one.
-fn newer_schema(present: Option<&TopicSchema>, raw: Value) -> Result<TopicSchema, Problem> {
-    let newer = TopicSchema::parse(raw)?;
-    if let Some(present) = present {
-        present.check_evolution(&newer)?;
-    }
+/// The configuration of a topic that is there, with the named fields changed.
+fn altered(config: &TopicConfig, wanted: PutTopic) -> Result<TopicConfig, Problem> {
+    let newer = changed(config, wanted)?;
+    newer.check().map_err(|e| invalid(StatusCode::UNPROCESSABLE_ENTITY, &e))?;
+    config.check_change(&newer).map_err(|e| match e.field.as_str() {
+        "schema" => invalid(StatusCode::CONFLICT, &e),
+        _ => invalid(StatusCode::UNPROCESSABLE_ENTITY, &e),
+    })?;
     Ok(newer)
 }
 
-/// The key's fields are there once, and known to the schema.
-fn check_key(config: &TopicConfig) -> Result<(), Problem> {
-    let wrong = |detail: String| {
-        Err(Problem::unprocessable("INVALID_TOPIC", detail, "name top-level fields of the events, each once"))
-    };
-    for (i, field) in config.key.iter().enumerate() {
-        if field.is_empty() || config.key[..i].contains(field) {
-            return wrong(format!("`key` names the field `{field}` twice, or no field"));
-        }
-        let known = config.schema.as_ref().map(|schema| schema.columns().iter().any(|column| column.name == *field));
-        if known == Some(false) {
-            return wrong(format!("`key` names `{field}`, which the schema does not have"));
-        }
-    }
-    Ok(())
+/// A configuration with the named fields put in.
+fn changed(config: &TopicConfig, wanted: PutTopic) -> Result<TopicConfig, Problem> {
+    let PutTopic { partitions, retention_ms, retention_bytes, key, schema, format: _ } = wanted;
+    Ok(TopicConfig {
+        partitions: partitions.unwrap_or(config.partitions),
+        retention_ms: retention_ms.unwrap_or(config.retention_ms),
+        retention_bytes: retention_bytes.unwrap_or(config.retention_bytes),
+        key: key.unwrap_or_else(|| config.key.clone()),
+        schema: schema.map(TopicSchema::parse).transpose()?.or_else(|| config.schema.clone()),
+    })
+}
+
+/// A configuration that no topic, or not this one, can have.
+fn invalid(status: StatusCode, error: &InvalidTopicConfig) -> Problem {
+    let code = if status == StatusCode::CONFLICT { "INCOMPATIBLE_SCHEMA" } else { "INVALID_TOPIC" };
+    let remedy = "change the field that is named, or make another topic";
+    Problem::new(status, code, error.to_string(), remedy).with("field", error.field.as_str())
 }
 
 /// All topics.
