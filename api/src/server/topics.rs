@@ -148,14 +148,19 @@ fn initial(wanted: PutTopic) -> Result<TopicConfig, Problem> {
     Ok(config)
 }
 
-/// The configuration of a topic that is there, with the named fields changed.
+/// The configuration of a topic that is there, with the named fields changed: it may only grow.
 fn altered(config: &TopicConfig, wanted: PutTopic) -> Result<TopicConfig, Problem> {
     let newer = changed(config, wanted)?;
     newer.check().map_err(|e| invalid(StatusCode::UNPROCESSABLE_ENTITY, &e))?;
-    config.check_change(&newer).map_err(|e| match e.field.as_str() {
-        "schema" => invalid(StatusCode::CONFLICT, &e),
-        _ => invalid(StatusCode::UNPROCESSABLE_ENTITY, &e),
-    })?;
+    let refused =
+        |status, field: &str, detail| invalid(status, &InvalidTopicConfig { field: field.to_owned(), detail });
+    if newer.partitions < config.partitions {
+        let detail = format!("{} is fewer than the {} there are", newer.partitions, config.partitions);
+        return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, "partitions", detail));
+    }
+    if let (Some(older), Some(newer)) = (&config.schema, &newer.schema) {
+        older.check_evolution(newer).map_err(|e| refused(StatusCode::CONFLICT, "schema", e.to_string()))?;
+    }
     Ok(newer)
 }
 
