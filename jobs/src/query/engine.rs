@@ -52,6 +52,14 @@ impl CompiledJob {
         }))
     }
 
+    /// Whether the records of one partition may be shared among workers; otherwise one worker takes them all, in order.
+    pub fn splits_partitions(&self) -> bool {
+        match &self.query {
+            Query::Aggregate(_) => true,
+            Query::Upsert(query) => !query.resets,
+        }
+    }
+
     /// The parts of one range as one.
     pub fn combine(&self, parts: Vec<Part>, memory: &Arc<dyn MemoryPool>) -> Result<Touched> {
         let (newest, late) =

@@ -113,6 +113,11 @@ impl Groups {
         Ok(&self.numbers)
     }
 
+    /// The numbers that [`Self::number`] gave last.
+    pub(super) fn numbers(&self) -> &[usize] {
+        &self.numbers
+    }
+
     pub(super) fn len(&self) -> usize {
         self.values.len()
     }

@@ -134,10 +134,11 @@ impl Planner<'_> {
         let order =
             self.spec.order.iter().map(|name| output_column("order", name, &names)).collect::<Result<Vec<_>, _>>()?;
         let planned: Vec<LogicalPlan> = branches(plan).map_err(Refusal::planner)?;
-        let by_offset = match planned.as_slice() {
-            [one] => order.is_empty() && self.spec.retain.is_none() && self.is_record_key(one, &key)?,
+        let in_order = match planned.as_slice() {
+            [one] => self.is_record_key(one, &key)?,
             _ => false,
         };
+        let by_offset = in_order && order.is_empty() && self.spec.retain.is_none();
         let mut chains = vec![];
         for branch in planned {
             let input = self.input_of(&branch)?;
@@ -159,6 +160,11 @@ impl Planner<'_> {
                 .map_err(Refusal::planner)?;
             let tombstones = self.tombstone_fields(input, &key_alone);
             chains.push((input, keys, rows, tombstones));
+        }
+        if !order.is_empty() && !in_order && chains.iter().any(|(_, _, _, fields)| fields.is_some()) {
+            let warning = "a tombstone has no `order` columns, so it deletes only rows whose order is NULL too: \
+                           make the record key the key of the job";
+            self.warnings.push(warning.to_owned());
         }
         let needs_place = !by_offset;
         let extra: Vec<(usize, usize)> = chains
@@ -195,6 +201,7 @@ impl Planner<'_> {
             branches: branches.collect(),
             keys: key.len(),
             by_offset,
+            resets: in_order && !by_offset,
             state: table.state_schema(),
             output,
             retention: self.retention(&table)?,

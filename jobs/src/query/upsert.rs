@@ -4,6 +4,10 @@
 //! matter in which order they come. A range keeps the latest candidate of each key, the table keeps its order key, and the greater one
 //! stays. A latest record that fails WHERE, or is a tombstone, leaves its order key and no row, so an older record cannot bring the row
 //! back.
+//!
+//! A tombstone has no `order` columns. Where the key is the record key, all records of a key come in one partition and in order, so
+//! there a tombstone simply ends what was before it, and later records compete among themselves. Elsewhere its order is NULL, the
+//! least.
 
 use std::sync::Arc;
 
@@ -29,6 +33,8 @@ pub(super) struct UpsertQuery {
     pub(super) keys: usize,
     /// Whether a record's offset alone says which is newer.
     pub(super) by_offset: bool,
+    /// Whether a tombstone wins over all that was before it, whatever its order. The records of a key have to come in order then.
+    pub(super) resets: bool,
     /// Key columns, then the columns of the order key, as the table keeps them.
     pub(super) state: SchemaRef,
     pub(super) output: SchemaRef,
@@ -58,6 +64,8 @@ pub(super) struct Candidates {
     /// For each candidate its row in `rows`; NULL: it has none.
     row: UInt32Array,
     rows: RecordBatch,
+    /// Which candidates win over all that was before them; empty: none.
+    resets: Vec<bool>,
 }
 
 /// One worker's part of a range.
@@ -76,6 +84,8 @@ struct Latest<'a> {
     held: Vec<(Candidates, Rows)>,
     /// For each key: its candidate, as a batch and a row in it.
     best: Vec<(usize, usize)>,
+    /// For each key: whether a candidate won over all that was before it. Kept where the query has such.
+    resets: Vec<bool>,
     memory: MemoryReservation,
 }
 
@@ -96,7 +106,7 @@ impl UpsertQuery {
 
     /// What becomes of the touched keys, given what the table holds of them: a candidate older than the stored order key is dropped.
     pub(super) fn apply(&self, touched: Candidates, stored: &Gathered) -> Result<Change> {
-        let newer = self.newer(&touched.state, stored)?;
+        let newer = self.newer(&touched, stored)?;
         let state = filter_record_batch(&touched.state, &newer)?;
         let row = arrow::compute::filter(&touched.row, &newer)?;
         let row = row.as_any().downcast_ref::<UInt32Array>().expect("rows are u32");
@@ -105,14 +115,14 @@ impl UpsertQuery {
         Ok(Change { state, has_row, rows, output_error: None })
     }
 
-    fn newer(&self, touched: &RecordBatch, stored: &Gathered) -> Result<BooleanArray> {
-        let mut newer = vec![true; touched.num_rows()];
+    fn newer(&self, touched: &Candidates, stored: &Gathered) -> Result<BooleanArray> {
+        let mut newer = vec![true; touched.state.num_rows()];
         if stored.state.num_rows() > 0 {
             let converter = self.order_converter()?;
-            let here = converter.convert_columns(&touched.columns()[self.keys..])?;
+            let here = converter.convert_columns(&touched.state.columns()[self.keys..])?;
             let there = converter.convert_columns(&stored.state.columns()[self.keys..])?;
             for (i, row) in selected(&stored.found).into_iter().enumerate() {
-                newer[row] = here.row(row) > there.row(i);
+                newer[row] = touched.resets(row) || here.row(row) > there.row(i);
             }
         }
         Ok(BooleanArray::from(newer))
@@ -134,10 +144,16 @@ impl Candidates {
         Ok(self.state.project(&(0..n).collect::<Vec<_>>())?)
     }
 
-    fn filter(self, mask: &BooleanArray) -> Result<Self> {
+    fn resets(&self, row: usize) -> bool {
+        self.resets.get(row).copied().unwrap_or(false)
+    }
+
+    fn filter(mut self, mask: &BooleanArray) -> Result<Self> {
+        let mut kept = mask.values().iter();
+        self.resets.retain(|_| kept.next().unwrap_or(false));
         let row = arrow::compute::filter(&self.row, mask)?;
         let row = row.as_any().downcast_ref::<UInt32Array>().expect("rows are u32").clone();
-        Ok(Candidates { state: filter_record_batch(&self.state, mask)?, row, rows: self.rows })
+        Ok(Candidates { state: filter_record_batch(&self.state, mask)?, row, ..self })
     }
 
     fn size(&self) -> usize {
@@ -211,7 +227,8 @@ impl UpsertQuery {
         let (state, of): (RecordBatch, Vec<u32>) = all;
         let row = of.iter().map(|row| output[*row as usize]).collect();
         let usable: BooleanArray = of.iter().map(|row| Some(usable[*row as usize])).collect();
-        let candidates = Candidates { state, row, rows };
+        let resets = of.iter().filter(|_| self.resets).map(|row| tombstone(*row as usize)).collect();
+        let candidates = Candidates { state, row, rows, resets };
         if usable.false_count() == 0 { Ok(candidates) } else { candidates.filter(&usable) }
     }
 
@@ -243,6 +260,7 @@ impl<'a> Latest<'a> {
             converter: query.order_converter()?,
             held: vec![],
             best: vec![],
+            resets: vec![],
             memory: MemoryConsumer::new("range of a job").register(memory),
         })
     }
@@ -254,6 +272,7 @@ impl<'a> Latest<'a> {
         for (row, group) in self.groups.number(keys)?.iter().enumerate() {
             match self.best.get_mut(*group) {
                 None => self.best.push((batch, row)),
+                Some(best) if candidates.resets(row) => *best = (batch, row),
                 Some(best) => {
                     let there = if best.0 == batch { order.row(best.1) } else { self.held[best.0].1.row(best.1) };
                     if order.row(row) > there {
@@ -261,6 +280,11 @@ impl<'a> Latest<'a> {
                     }
                 }
             }
+        }
+        if self.query.resets {
+            self.resets.resize(self.best.len(), false);
+            let numbers = self.groups.numbers().iter().enumerate();
+            numbers.for_each(|(row, group)| self.resets[*group] |= candidates.resets(row));
         }
         self.memory.try_grow(candidates.size() + order.size())?;
         self.held.push((candidates, order));
@@ -271,7 +295,8 @@ impl<'a> Latest<'a> {
         if self.best.is_empty() {
             let (state, output) = (self.query.state.clone(), self.query.output.clone());
             let row = UInt32Array::from(Vec::<u32>::new());
-            return Ok(Candidates { state: RecordBatch::new_empty(state), row, rows: RecordBatch::new_empty(output) });
+            let (state, rows) = (RecordBatch::new_empty(state), RecordBatch::new_empty(output));
+            return Ok(Candidates { state, row, rows, resets: vec![] });
         }
         let states: Vec<&RecordBatch> = self.held.iter().map(|(candidates, _)| &candidates.state).collect();
         let rows: Vec<&RecordBatch> = self.held.iter().map(|(candidates, _)| &candidates.rows).collect();
@@ -288,6 +313,7 @@ impl<'a> Latest<'a> {
         } else {
             interleave_record_batch(&rows, &places)?
         };
-        Ok(Candidates { state: interleave_record_batch(&states, &self.best)?, row: row.into(), rows })
+        let state = interleave_record_batch(&states, &self.best)?;
+        Ok(Candidates { state, row: row.into(), rows, resets: self.resets })
     }
 }

@@ -169,17 +169,19 @@ impl Driver {
         at: &Arc<TableStatus>,
     ) -> Result<(Commit, Option<String>), RangeError> {
         let workers = self.bound.workers(cut.len());
+        let shares = if self.bench.job.splits_partitions() { workers } else { 1 };
         let parts = slices.iter().cloned().flat_map(|(number, slice)| {
-            slice.split(workers).into_iter().map(move |part| (number, part)).collect::<Vec<_>>()
+            slice.split(shares).into_iter().map(move |part| (number, part)).collect::<Vec<_>>()
         });
         let (bench, cut, parts, at) = (self.bench.clone(), cut.clone(), parts.collect(), at.clone());
         let run = spawn_blocking(move || bench.run(&cut, parts, workers, &at));
-        run.await.expect("a range does not panic")
+        run.await.unwrap_or_else(|panic| Err(RangeError::panicked(&panic)))
     }
 
     async fn commit(&self, commit: Commit) -> Result<(), RangeError> {
         let table = self.bench.table.clone();
-        match spawn_blocking(move || table.commit(commit)).await.expect("a commit does not panic")? {
+        let written = spawn_blocking(move || table.commit(commit)).await;
+        match written.map_err(|panic| RangeError::panicked(&panic))?? {
             CommitOutcome::Committed | CommitOutcome::AlreadyApplied => Ok(()),
             CommitOutcome::Fenced => Err(RangeError::fatal(
                 "FENCED",

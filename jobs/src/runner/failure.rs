@@ -44,6 +44,11 @@ impl RangeError {
         RangeError::Fatal(Failure { code: code.into(), detail: detail.into(), remedy: remedy.into() })
     }
 
+    /// A range on which the engine panicked: a version is stopped by it, its process is not.
+    pub(super) fn panicked(panic: &dyn fmt::Display) -> Self {
+        RangeError::fatal("ENGINE", panic.to_string(), "change the query; this is a bug worth reporting")
+    }
+
     /// A record that an input with `on_error = "fail"` met.
     pub(super) fn record(topic: &TopicName, partition: Partition, offset: Offset, detail: &str) -> Self {
         RangeError::fatal(

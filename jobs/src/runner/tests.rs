@@ -8,8 +8,8 @@ use arrow::datatypes::Int64Type;
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use rekap_tables::{TableId, Tables};
 use rekap_tiered_storage::{
-    ColdTier, EmbeddedLog, HotLog, Mirror, MirrorPolicy, NewRecord, Offset, Partition, SystemClock, TopicConfig,
-    TopicName, TopicSchema,
+    ColdTier, EmbeddedLog, Mirror, MirrorPolicy, NewRecord, Offset, Partition, SystemClock, TopicConfig, TopicName,
+    TopicSchema,
 };
 
 use super::*;

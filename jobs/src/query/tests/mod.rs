@@ -3,6 +3,7 @@
 mod merge;
 mod refusals;
 mod retention;
+mod speed;
 mod upserts;
 
 use std::sync::Arc;

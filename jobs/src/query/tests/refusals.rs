@@ -17,7 +17,9 @@ async fn refusal(toml: &str, query: &str) -> Refusal {
 }
 
 /// Query, code, place.
-const REFUSED: [(&str, &str, Option<(u64, u64)>); 40] = [
+type Refused = (&'static str, &'static str, Option<(u64, u64)>);
+
+const REFUSED: [Refused; 40] = [
     ("SELECT k FROM t; SELECT k FROM t", "SEVERAL_STATEMENTS", Some((1, 18))),
     ("-- nothing", "NOT_A_SELECT", None),
     ("DROP TABLE t", "NOT_A_SELECT", None),

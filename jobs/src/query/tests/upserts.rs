@@ -66,8 +66,9 @@ fn run(bench: &mut Bench, records: &[Record], cuts: &[usize]) -> BTreeMap<i64, i
     let table = bench.table();
     let mut from = 0;
     for to in cuts.iter().copied().filter(|cut| *cut < records.len()).chain([records.len()]) {
-        let middle = from + (to - from) / 2;
-        bench.range(&table, &[vec![("c", &records[from..middle])], vec![("c", &records[middle..to])]]);
+        let of = |partition| records[from..to].iter().filter(move |record| record.partition == partition).cloned();
+        let (zero, one): (Vec<Record>, Vec<Record>) = (of(0).collect(), of(1).collect());
+        bench.range(&table, &[vec![("c", &zero)], vec![("c", &one)]]);
         from = to;
     }
     rows_of(&bench.rows(&table))
@@ -92,11 +93,27 @@ proptest! {
     }
 
     #[test]
-    fn the_greatest_order_wins_and_ties_are_broken_by_place(
+    fn the_greatest_order_since_the_last_tombstone_wins(
         seed in any::<u64>(), n in 1_usize..120, mut cuts in prop::collection::vec(0_usize..120, 0..6),
     ) {
         cuts.sort_unstable();
         let query = "SELECT id, n, at FROM c WHERE n >= 3";
+        let mut bench = block_on(Bench::new(ORDERED, query, &[customers("c")]));
+        let records = records(seed, n, true);
+        let order = |record: &Record| {
+            let ended = |other: &&Record| other.value.is_none() && other.key == record.key && other.offset <= record.offset;
+            let since = records.iter().filter(ended).map(|other| other.offset).max().unwrap_or(0);
+            vec![since, at(record), record.timestamp, record.offset]
+        };
+        prop_assert_eq!(run(&mut bench, &records, &cuts), model(&records, order, 3));
+    }
+
+    #[test]
+    fn where_keys_are_not_record_keys_the_greatest_order_wins_and_ties_are_broken_by_place(
+        seed in any::<u64>(), n in 1_usize..120, mut cuts in prop::collection::vec(0_usize..120, 0..6),
+    ) {
+        cuts.sort_unstable();
+        let query = "SELECT id + 0 AS id, n, at FROM c WHERE n >= 3";
         let mut bench = block_on(Bench::new(ORDERED, query, &[customers("c")]));
         let records = records(seed, n, false);
         let order = |record: &Record| vec![at(record), record.timestamp, i64::from(record.partition), record.offset];
