@@ -247,6 +247,7 @@ impl Orchestrator {
             role: version.role.name(),
             run: standing.run,
             reason: version.failure.as_ref().map(|failure| failure.to_string()),
+            problem: member.as_ref().and_then(problem),
             armed: version.armed.is_some(),
             rolled_back: version.rolled_back,
             attempt: version.attempt,
@@ -311,6 +312,11 @@ impl Orchestrator {
             report: verified.map(|verified| Report::clone(&verified.report)),
         })
     }
+}
+
+fn problem(member: &Member) -> Option<String> {
+    let status = member.runner.as_ref()?.status();
+    status.problem.or(status.output_error)
 }
 
 fn tier(status: &RunnerStatus, topic: &TopicName, partition: Partition) -> Option<Tier> {

@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::RwLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rekap_tiered_storage::Positions;
 
@@ -15,29 +16,34 @@ use crate::react::Key;
 /// Where Linux tells which boot this is.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
-/// The serving versions that are not back yet, each with where it has to be.
+/// The serving versions that are not back yet.
 #[derive(Debug, Default)]
-pub(crate) struct Recovery(RwLock<BTreeMap<Key, Positions>>);
+pub(crate) struct Recovery {
+    /// Each with where it has to be.
+    targets: RwLock<BTreeMap<Key, Positions>>,
+    told: AtomicBool,
+}
 
 impl Recovery {
     /// Holds readers back from a version until it is at `target`.
     pub(crate) fn begin(&self, key: Key, target: Positions) {
-        self.0.write().expect("no holder of this lock panics").insert(key, target);
+        self.targets.write().expect("no holder of this lock panics").insert(key, target);
     }
 
-    /// True when no version is held back.
-    pub(crate) fn is_over(&self) -> bool {
-        self.0.read().expect("no holder of this lock panics").is_empty()
+    /// True once: when no version is held back any more.
+    pub(crate) fn ends(&self) -> bool {
+        let over = self.targets.read().expect("no holder of this lock panics").is_empty();
+        over && !self.told.swap(true, Ordering::SeqCst)
     }
 
     /// True while the version, now at `positions`, is not back.
     pub(crate) fn holds_back(&self, key: &Key, reached: impl FnOnce(&Positions) -> bool) -> bool {
-        let target = self.0.read().expect("no holder of this lock panics").get(key).cloned();
+        let target = self.targets.read().expect("no holder of this lock panics").get(key).cloned();
         let Some(target) = target else { return false };
         if !reached(&target) {
             return true;
         }
-        self.0.write().expect("no holder of this lock panics").remove(key);
+        self.targets.write().expect("no holder of this lock panics").remove(key);
         false
     }
 }
@@ -67,9 +73,10 @@ mod tests {
         let key = ("bpi".to_owned(), 1);
         let at = |text: &str| text.parse::<Positions>().unwrap();
         recovery.begin(key.clone(), at("t/0=10"));
-        assert!(recovery.holds_back(&key, |target| at("t/0=9").reached(target)));
+        assert!(recovery.holds_back(&key, |target| at("t/0=9").reached(target)) && !recovery.ends());
         assert!(!recovery.holds_back(&key, |target| at("t/0=10").reached(target)));
         assert!(!recovery.holds_back(&key, |_| false), "once back it stays back");
+        assert!(recovery.ends() && !recovery.ends());
     }
 
     #[test]

@@ -15,12 +15,15 @@ use crate::react::{Action, Key, still_holds, table_id};
 use crate::state::{State, Version};
 use crate::{By, Conditions, Orchestrator, Rejection};
 
-/// How long a comparison or a promotion that failed rests before it is tried again.
+/// How long what failed rests before it is tried again.
 const REST: Duration = Duration::from_secs(1);
 
 impl Orchestrator {
     /// Does it. What fails is told in the log, and found again by the next look.
     pub(super) async fn act(self: &Arc<Self>, action: Action) {
+        if self.rests(&action) {
+            return;
+        }
         let done = match &action {
             Action::Record(job, what) => self.record(job, what.clone()).await,
             Action::MakeTable(key) => self.make_table(key).await,
@@ -34,7 +37,16 @@ impl Orchestrator {
         };
         if let Err(error) = done {
             tracing::error!(?action, %error, "this has to be done and failed; it is tried again");
+            let mut watch = self.watch.lock().expect("no holder of this lock panics");
+            watch.resting.push((action, Instant::now() + REST));
         }
+    }
+
+    /// True when that failed a moment ago.
+    fn rests(&self, action: &Action) -> bool {
+        let mut watch = self.watch.lock().expect("no holder of this lock panics");
+        watch.resting.retain(|(_, until)| Instant::now() < *until);
+        watch.resting.iter().any(|(resting, _)| resting == action)
     }
 
     /// Records what the steward saw, unless a command made it untrue in the meantime.

@@ -4,9 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use rekap_jobs::Failure;
+use rekap_tables::TableError;
 use rekap_tiered_storage::{LogError, Positions, TopicName};
 use tokio::time::Instant;
 
+use crate::event::What;
 use crate::fleet::Member;
 use crate::orchestrator::blocking;
 use crate::phase::Run;
@@ -32,9 +34,18 @@ impl Orchestrator {
             match blocking(move || tables.open_table(&id)).await {
                 Ok(Some(table)) => self.fleet.put(key, Member { attempt: version.attempt, table, runner: None }),
                 Ok(None) => {}
-                Err(error) => {
-                    tracing::error!(job = job.name, version = version.number, %error, "its table does not open")
-                }
+                Err(error) => self.set_aside(job, version, &error).await,
+            }
+        }
+    }
+
+    /// A table that cannot be read is given up for a new attempt, visibly; what the disk refuses now is tried again.
+    async fn set_aside(&self, job: &Job, version: &Version, error: &TableError) {
+        tracing::error!(job = job.name, version = version.number, %error, "its table does not open");
+        if matches!(error, TableError::Damaged { .. } | TableError::SchemaDiffers(_)) {
+            let lost = What::TableLost { version: version.number, attempt: version.attempt + 1 };
+            if let Err(error) = self.record(&job.name, lost).await {
+                tracing::error!(%error, "and that could not be recorded");
             }
         }
     }
@@ -72,10 +83,7 @@ impl Orchestrator {
         watch.samples.push(Sample { at: now, ends, serving }, horizon);
         watch.judge(&state, &members, now);
         drop(watch);
-        if self.recovery.is_over()
-            && recovery::machine_restarted(&self.folder)
-            && recovery::remember_boot(&self.folder).is_err()
-        {
+        if self.recovery.ends() && recovery::remember_boot(&self.folder).is_err() {
             tracing::debug!("the boot of this machine cannot be told; every start recovers");
         }
     }
@@ -125,7 +133,7 @@ impl Orchestrator {
             keeps_up: judgement.keeps_up(),
             unmet: first_unmet(&conditions),
             measured: readiness.measured(),
-            stalled: judgement.stalled.clone(),
+            stalled: judgement.stalled.as_ref().map(|stalled| with_problem(stalled, member)),
         }
     }
 
@@ -180,6 +188,12 @@ fn running(member: &Member) -> Option<Running> {
 fn died() -> Failure {
     let (detail, remedy) = ("its runner ended without a reason", "see the server's log, then resume it");
     Failure { code: "RUNNER_DIED".into(), detail: detail.into(), remedy: remedy.into() }
+}
+
+/// What a version that makes no progress is trying, if its runner says.
+fn with_problem(stalled: &str, member: &Member) -> String {
+    let problem = member.runner.as_ref().and_then(|runner| runner.status().problem);
+    problem.map_or_else(|| stalled.to_owned(), |problem| format!("{stalled}; {problem}"))
 }
 
 /// The runner's own word for what it does, and why it cannot go on.

@@ -19,7 +19,7 @@ pub(crate) use look::run_of;
 pub(crate) use persist::spawn_persist;
 
 use crate::Orchestrator;
-use crate::react::{Key, react};
+use crate::react::{Action, Key, react};
 use crate::ready::{Readiness, Samples};
 
 /// How often the ends of the log are sampled.
@@ -36,6 +36,8 @@ pub(crate) struct Watch {
     pub(crate) verifying: BTreeMap<Key, Option<Instant>>,
     /// The jobs whose alias is being moved, or whose promotion was called off and rests until then.
     pub(crate) moving: BTreeMap<String, Option<Instant>>,
+    /// What was tried and failed, and rests until then.
+    pub(crate) resting: Vec<(Action, Instant)>,
 }
 
 /// Sets the steward to work until the orchestrator stops or is dropped.

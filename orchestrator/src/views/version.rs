@@ -23,6 +23,9 @@ pub struct VersionView {
     /// Why it failed, or cannot go on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// What its runner is trying again, or which rows it cannot compute.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
     /// It is promoted as soon as it is ready.
     pub armed: bool,
     /// It served and was rolled back.
