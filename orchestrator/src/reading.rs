@@ -1,29 +1,21 @@
-//! The views: what there is, told from the state and what the steward has seen. Reading waits for no command.
+//! Jobs and versions as users see them, told from the state and what the steward has seen. Nothing here waits for a command, and
+//! nothing is kept.
 
 use std::sync::Arc;
 
-use datafusion::execution::SendableRecordBatchStream;
 use rekap_jobs::RunnerStatus;
-use rekap_tables::{Cursor, DeadLetterPage, Table};
-use rekap_tiered_storage::{Partition, Positions, Tier, TopicName};
-use tokio::sync::watch;
+use rekap_tiered_storage::{Partition, Tier, TopicName};
 
-use crate::catalog::{Audit, Entry};
 use crate::fleet::Member;
-use crate::orchestrator::blocking;
 use crate::phase::{Phase, Run, Standing, phase};
 use crate::ready::Conditions;
 use crate::state::{Job, Role, Version};
 use crate::steward::run_of;
 use crate::verify::Report;
 use crate::views::{
-    EventView, EventsPage, JobView, PartitionView, ProgressView, RollbackView, VerificationState, VerificationView,
-    VersionView,
+    JobView, PartitionView, ProgressView, RollbackView, VerificationState, VerificationView, VersionView,
 };
-use crate::{Orchestrator, Rejection, decide, sql};
-
-/// Entries read in one go while a page is filled, so that a long history does not hold a thread for long.
-const MAX_PAGE: usize = 10_000;
+use crate::{Orchestrator, Rejection, decide};
 
 impl Orchestrator {
     /// Every job, by name.
@@ -50,132 +42,6 @@ impl Orchestrator {
         let version = job.version(number)?;
         let missing = || Rejection::NotVerified { job: job.name.clone(), version: number };
         self.verification_view(job, version).ok_or_else(missing)
-    }
-
-    /// The table that an alias serves now, with its version.
-    pub fn serving(&self, alias: &str) -> Result<(u32, Table), Rejection> {
-        // A version that was retired between the two looks has a successor in the newer state.
-        for _ in 0..3 {
-            let state = self.state();
-            let job = state.job(alias)?;
-            let version = job.serving().ok_or_else(|| Rejection::NotServing(alias.to_owned()))?;
-            let Some(member) = self.fleet.get(alias, version.number) else { continue };
-            if self.is_held_back(alias, version, &member) {
-                return Err(Rejection::Recovering { job: alias.to_owned(), version: version.number });
-            }
-            return Ok((version.number, member.table));
-        }
-        let state = self.state();
-        let version = state.job(alias)?.serving().map_or(0, |version| version.number);
-        Err(Rejection::Recovering { job: alias.to_owned(), version })
-    }
-
-    /// True when every alias is served: part of being ready for traffic.
-    pub fn is_serving(&self) -> bool {
-        let state = self.state();
-        let mut aliases = state.jobs().filter(|job| job.serving().is_some());
-        aliases.all(|job| self.serving(&job.name).is_ok())
-    }
-
-    fn is_held_back(&self, job: &str, version: &Version, member: &Member) -> bool {
-        let key = (job.to_owned(), version.number);
-        let reached = |target: &Positions| version.positions_within(&member.positions(), target).reached(target);
-        version.rebuilding || self.recovery.holds_back(&key, reached)
-    }
-
-    /// The table of one version.
-    pub fn version_table(&self, job: &str, number: u32) -> Result<Table, Rejection> {
-        let state = self.state();
-        let job = state.job(job)?;
-        let version = job.version(number)?;
-        let member = self.fleet.get(&job.name, number).filter(|member| member.attempt == version.attempt);
-        let phase = || self.phase_of(job, version).to_string();
-        let missing = || Rejection::NoTable { job: job.name.clone(), version: number, phase: phase() };
-        member.filter(|_| version.role.is_live()).map(|member| member.table).ok_or_else(missing)
-    }
-
-    /// Answers one SELECT over `live.<alias>` and `version."<alias>@<n>"`.
-    pub async fn sql(&self, query: &str) -> Result<SendableRecordBatchStream, Rejection> {
-        let state = self.state();
-        let live = state.jobs().filter_map(|job| Some((job.name.clone(), self.serving(&job.name).ok()?.1)));
-        let versions = state.live().filter_map(|(job, version)| {
-            let table = self.version_table(&job.name, version.number).ok()?;
-            Some((format!("{}@{}", job.name, version.number), table))
-        });
-        let tables = sql::SqlTables { live: live.collect(), versions: versions.collect() };
-        Ok(sql::query(tables, query).await?)
-    }
-
-    /// A page of the records of a version that could not be decoded or evaluated.
-    pub async fn dead_letters(
-        &self,
-        job: &str,
-        number: u32,
-        after: Option<Cursor>,
-        limit: usize,
-    ) -> Result<DeadLetterPage, Rejection> {
-        let table = self.version_table(job, number)?;
-        let page = blocking(move || table.snapshot().dead_letters(after.as_ref(), limit)).await;
-        let failed = |e: rekap_tables::TableError| e.to_string();
-        page.map_err(failed).map_err(|detail| Rejection::Table { job: job.to_owned(), version: number, detail })
-    }
-
-    /// A page of what happened to a job, after the event with that seq.
-    pub async fn history(&self, job: &str, after: u64, limit: usize) -> Result<EventsPage, Rejection> {
-        self.state().job(job)?;
-        let job = job.to_owned();
-        self.events_page(after, limit, move |entry| entry.event.job == job).await
-    }
-
-    /// A page of all that happened, after the event with that seq.
-    pub async fn audit(&self, after: u64, limit: usize) -> Result<EventsPage, Rejection> {
-        self.events_page(after, limit, |_| true).await
-    }
-
-    /// Checks the whole catalog.
-    pub async fn audit_verify(&self) -> Result<Audit, Rejection> {
-        let book = self.book.clone();
-        Ok(blocking(move || book.verify()).await?)
-    }
-
-    /// Changes with every event: the seq of the last one.
-    pub fn head(&self) -> watch::Receiver<u64> {
-        self.book.head()
-    }
-
-    /// Per partition the lowest position, known to be on disk, that any live version may go on from. The log keeps what is above.
-    pub fn slowest_positions(&self) -> watch::Receiver<Positions> {
-        self.slowest.subscribe()
-    }
-
-    /// The live versions that read a topic, as `bpi@3`.
-    pub fn topic_readers(&self, topic: &TopicName) -> Vec<String> {
-        let state = self.state();
-        let readers = state.live().filter(|(_, version)| version.reads(topic));
-        readers.map(|(job, version)| format!("{}@{}", job.name, version.number)).collect()
-    }
-
-    async fn events_page(
-        &self,
-        after: u64,
-        limit: usize,
-        wanted: impl Fn(&Entry) -> bool + Send + 'static,
-    ) -> Result<EventsPage, Rejection> {
-        let (book, limit) = (self.book.clone(), limit.clamp(1, MAX_PAGE));
-        blocking(move || {
-            let mut events = vec![];
-            for entry in book.entries(after) {
-                let entry = entry?;
-                if wanted(&entry) {
-                    events.push(EventView::of(&entry)?);
-                }
-                if events.len() == limit {
-                    return Ok(EventsPage { next_cursor: Some(entry.seq), events });
-                }
-            }
-            Ok(EventsPage { events, next_cursor: None })
-        })
-        .await
     }
 
     fn job_view(&self, job: &Arc<Job>) -> JobView {
@@ -224,7 +90,7 @@ impl Orchestrator {
         self.conditions(job, version, member.as_ref(), &judgement)
     }
 
-    fn phase_of(&self, job: &Job, version: &Version) -> Phase {
+    pub(crate) fn phase_of(&self, job: &Job, version: &Version) -> Phase {
         phase(&version.role, self.standing(job, version))
     }
 

@@ -297,14 +297,13 @@ async fn a_standby_is_kept_for_its_window_and_then_goes_with_its_table() {
     assert_eq!(rekap.orchestrator.topic_readers(&rekap.topic), ["bpi@1", "bpi@2"]);
     let tables = folder.path().join("tables");
     assert!(rekap.orchestrator.version_table("bpi", 1).is_ok() && tables.exists());
-    let soon = chrono::Duration::milliseconds(300);
     let until_then = rekap.orchestrator.version("bpi", 1).unwrap().deployed_at;
     assert_eq!(
         code(rekap.orchestrator.rollback_window("bpi", until_then, By::actor("ann")).await),
         "NOT_IN_THE_FUTURE"
     );
     let now = rekap.orchestrator.history("bpi", 0, 1000).await.unwrap().events.last().unwrap().at;
-    let window = now.plus(soon.to_std().unwrap());
+    let window = now.plus(Duration::from_millis(300));
     rekap.orchestrator.rollback_window("bpi", window, By::actor("ann")).await.unwrap();
     rekap.until_phase(1, Phase::Retired).await;
     until("its table is gone", || rekap.orchestrator.topic_readers(&rekap.topic) == ["bpi@2"]).await;

@@ -43,6 +43,9 @@ const MAX_BODY_BYTES: usize = 4 * 1024;
 /// The catalog is read once at start and appended to: it needs next to no cache.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
 
+/// Whoever rewrites the whole chain is found only by a copy of its head elsewhere, which is not kept yet.
+const NO_ANCHOR: &str = "no outside anchor";
+
 const FORMAT_KEY: &[u8] = b"format";
 const HEAD_KEY: &[u8] = b"head";
 const ENTRY_PREFIX: &[u8] = b"e";
@@ -59,14 +62,16 @@ pub struct Head {
 /// What a check of the whole chain found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Audit {
+    /// `intact` or `broken`.
+    pub verdict: &'static str,
     /// How many entries are there.
     pub entries: u64,
     /// The hash that stands for all of them.
     pub head: Hash,
     /// The first entry that is not as it was written.
     pub broken: Option<Broken>,
-    /// A copy of the head outside of this machine, to compare with; none yet.
-    pub anchor: Option<String>,
+    /// What outside of this machine the head was compared with.
+    pub anchor: &'static str,
 }
 
 /// An entry that was changed, taken out, or put elsewhere.
@@ -147,7 +152,8 @@ impl Catalog {
             let detail = format!("entry {} is the last one, the head names entry {}", last.seq, head.seq);
             broken = Some(Broken { seq: head.seq, detail });
         }
-        Ok(Audit { entries: last.seq, head: head.hash, broken, anchor: None })
+        let verdict = if broken.is_none() { "intact" } else { "broken" };
+        Ok(Audit { verdict, entries: last.seq, head: head.hash, broken, anchor: NO_ANCHOR })
     }
 
     fn check(&self, last: Head, seq: u64, bytes: &[u8]) -> Result<(), (u64, String)> {

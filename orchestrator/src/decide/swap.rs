@@ -65,7 +65,7 @@ pub fn promote(
     }
     let unmet = |(name, condition): (&String, &crate::Condition)| !condition.met && !asked.force.contains(name);
     if conditions.iter().any(unmet) {
-        return match asked.when_ready {
+        return match asked.when_ready && version.role == Role::Candidate {
             true => Ok(PromoteDecision::Arm(version.armed.is_some())),
             false => Err(Rejection::NotReady { job: job.name.clone(), version: number, conditions }),
         };

@@ -64,7 +64,10 @@ fn a_version_that_is_not_ready_is_armed_when_asked_and_promoted_at_once_when_it_
     let story = serving_and_candidate();
     let armed = Promotion { when_ready: true, force: vec![] };
     assert_eq!(ask(&story, 2, armed.clone(), &["lag"]).unwrap(), PromoteDecision::Arm(false));
-    assert!(matches!(ask(&story, 2, armed, &[]).unwrap(), PromoteDecision::Swap(_)));
+    assert!(matches!(ask(&story, 2, armed.clone(), &[]).unwrap(), PromoteDecision::Swap(_)));
+    let mut story = serving_and_candidate();
+    story.promote(2);
+    assert_eq!(code(ask(&story, 1, armed, &["lag"])), "NOT_READY", "a standby is promoted by hand only");
 }
 
 #[test]

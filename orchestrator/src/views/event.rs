@@ -5,6 +5,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::catalog::{CatalogError, Entry};
+use crate::event::What;
 
 /// One event: its place, when, who, and what happened in one flat object.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -28,7 +29,8 @@ pub struct EventView {
 
 impl EventView {
     pub(crate) fn of(entry: &Entry) -> Result<Self, CatalogError> {
-        let (kind, fields) = entry.event.to_json().map_err(CatalogError::encoding)?;
+        let (kind, mut fields) = entry.event.to_json().map_err(CatalogError::encoding)?;
+        shorten(&entry.event.what, &mut fields);
         Ok(EventView {
             seq: entry.seq,
             at: entry.at,
@@ -40,6 +42,20 @@ impl EventView {
     }
 }
 
+/// Leaves out what has a view of its own and may be large; the catalog keeps it.
+fn shorten(what: &What, fields: &mut Map<String, Value>) {
+    match what {
+        What::Deployed(_) => fields.retain(|name, _| matches!(name.as_str(), "job" | "version" | "digest")),
+        What::Verified { .. } => {
+            if let Some(Value::Object(report)) = fields.remove("report") {
+                let short = ["verdict", "reason", "counts", "positions"];
+                fields.extend(report.into_iter().filter(|(name, _)| short.contains(&name.as_str())));
+            }
+        }
+        _ => {}
+    }
+}
+
 /// A page of events, in order.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct EventsPage {
@@ -48,4 +64,33 @@ pub struct EventsPage {
     /// The seq after which the next page begins, when there may be one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub next_cursor: Option<u64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+    use crate::testing::{JOB, NOON, deployed, verified};
+    use crate::verify::Verdict;
+
+    fn shown(what: What) -> Value {
+        let event = Event::new(JOB, what);
+        let entry = Entry { seq: 7, at: NOON, actor: "ann".into(), note: None, request: None, event };
+        serde_json::to_value(EventView::of(&entry).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn an_event_is_shown_in_one_short_line_whatever_it_holds() {
+        let json = shown(deployed(3));
+        let expected = serde_json::json!({
+            "seq": 7, "at": NOON, "actor": "ann", "type": "version.deployed", "job": JOB, "version": 3, "digest": "digest-3"
+        });
+        assert_eq!(json, expected);
+        let json = shown(verified(3, Some(2), Verdict::Pass));
+        assert_eq!(
+            (&json["verdict"], &json["against"], &json["counts"]["same"]),
+            (&"pass".into(), &2.into(), &3.into())
+        );
+        assert!(json.get("report").is_none() && json.get("samples").is_none());
+    }
 }

@@ -1,0 +1,96 @@
+//! The tables that readers get: what an alias serves, one version, one SELECT over them.
+//!
+//! A reader copies pointers and waits for no command and no swap. What it holds stays readable until it lets go, whatever is retired
+//! meanwhile.
+
+use datafusion::execution::SendableRecordBatchStream;
+use rekap_tables::{Cursor, DeadLetterPage, Table};
+use rekap_tiered_storage::{Positions, TopicName};
+use tokio::sync::watch;
+
+use crate::fleet::Member;
+use crate::orchestrator::blocking;
+use crate::state::Version;
+use crate::{Orchestrator, Rejection, sql};
+
+impl Orchestrator {
+    /// The table that an alias serves now, with its version.
+    pub fn serving(&self, alias: &str) -> Result<(u32, Table), Rejection> {
+        // A version that was retired between the two looks has a successor in the newer state.
+        for _ in 0..3 {
+            let state = self.state();
+            let job = state.job(alias)?;
+            let version = job.serving().ok_or_else(|| Rejection::NotServing(alias.to_owned()))?;
+            let Some(member) = self.fleet.get(alias, version.number) else { continue };
+            if self.is_held_back(alias, version, &member) {
+                return Err(Rejection::Recovering { job: alias.to_owned(), version: version.number });
+            }
+            return Ok((version.number, member.table));
+        }
+        let state = self.state();
+        let version = state.job(alias)?.serving().map_or(0, |version| version.number);
+        Err(Rejection::Recovering { job: alias.to_owned(), version })
+    }
+
+    /// True when every alias is served: part of being ready for traffic.
+    pub fn is_serving(&self) -> bool {
+        let state = self.state();
+        let mut aliases = state.jobs().filter(|job| job.serving().is_some());
+        aliases.all(|job| self.serving(&job.name).is_ok())
+    }
+
+    fn is_held_back(&self, job: &str, version: &Version, member: &Member) -> bool {
+        let key = (job.to_owned(), version.number);
+        let reached = |target: &Positions| version.positions_within(&member.positions(), target).reached(target);
+        version.rebuilding || self.recovery.holds_back(&key, reached)
+    }
+
+    /// The table of one version.
+    pub fn version_table(&self, job: &str, number: u32) -> Result<Table, Rejection> {
+        let state = self.state();
+        let job = state.job(job)?;
+        let version = job.version(number)?;
+        let member = self.fleet.get(&job.name, number).filter(|member| member.attempt == version.attempt);
+        let phase = || self.phase_of(job, version).to_string();
+        let missing = || Rejection::NoTable { job: job.name.clone(), version: number, phase: phase() };
+        member.filter(|_| version.role.is_live()).map(|member| member.table).ok_or_else(missing)
+    }
+
+    /// Answers one SELECT over `live.<alias>` and `version."<alias>@<n>"`.
+    pub async fn sql(&self, query: &str) -> Result<SendableRecordBatchStream, Rejection> {
+        let state = self.state();
+        let live = state.jobs().filter_map(|job| Some((job.name.clone(), self.serving(&job.name).ok()?.1)));
+        let versions = state.live().filter_map(|(job, version)| {
+            let table = self.version_table(&job.name, version.number).ok()?;
+            Some((format!("{}@{}", job.name, version.number), table))
+        });
+        let tables = sql::SqlTables { live: live.collect(), versions: versions.collect() };
+        Ok(sql::query(tables, query).await?)
+    }
+
+    /// A page of the records of a version that could not be decoded or evaluated.
+    pub async fn dead_letters(
+        &self,
+        job: &str,
+        number: u32,
+        after: Option<Cursor>,
+        limit: usize,
+    ) -> Result<DeadLetterPage, Rejection> {
+        let table = self.version_table(job, number)?;
+        let page = blocking(move || table.snapshot().dead_letters(after.as_ref(), limit)).await;
+        let failed = |e: rekap_tables::TableError| e.to_string();
+        page.map_err(failed).map_err(|detail| Rejection::Table { job: job.to_owned(), version: number, detail })
+    }
+
+    /// Per partition the lowest position, known to be on disk, that any live version may go on from. The log keeps what is above.
+    pub fn slowest_positions(&self) -> watch::Receiver<Positions> {
+        self.slowest.subscribe()
+    }
+
+    /// The live versions that read a topic, as `bpi@3`.
+    pub fn topic_readers(&self, topic: &TopicName) -> Vec<String> {
+        let state = self.state();
+        let readers = state.live().filter(|(_, version)| version.reads(topic));
+        readers.map(|(job, version)| format!("{}@{}", job.name, version.number)).collect()
+    }
+}
