@@ -1,15 +1,14 @@
 //! A body of events, taken apart into records without copying the events.
 
-use std::borrow::Cow;
 use std::fmt;
 
 use axum::http::StatusCode;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use bytes::Bytes;
-use rekap_tiered_storage::{MAX_RECORD_BYTES, NewRecord, Partition, Refused, Timestamp, TopicWriter, Violation};
+use rekap_tiered_storage::{MAX_RECORD_BYTES, NewRecord, Partition, Refused, TopicWriter, Violation};
 use serde::Deserialize;
-use serde::de::{Deserializer, SeqAccess, Visitor};
+use serde::de::{DeserializeOwned, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use crate::Problem;
@@ -36,14 +35,18 @@ pub(super) fn records(body: &Bytes, media: &str, raw: bool, writer: &TopicWriter
     }
     let record = |(index, event): (usize, &[u8])| {
         let bytes = body.slice_ref(event);
-        let made = if raw {
-            raw_record(&bytes).map_err(Refused::from).and_then(|record| writer.raw(record))
-        } else {
-            writer.event(bytes)
-        };
+        let made = if raw { raw_event(&bytes, writer) } else { writer.event(bytes) };
         made.map_err(|refusal| refused(index, &refusal))
     };
     events.into_iter().enumerate().map(record).collect()
+}
+
+/// One record of `?raw=true`. What the topic refuses as a whole is the value.
+fn raw_event(json: &Bytes, writer: &TopicWriter) -> Result<NewRecord, Refused> {
+    writer.raw(raw_record(json)?).map_err(|refusal| match refusal {
+        Refused::Invalid(Violation { field, detail }) if field.is_empty() => wrong("value", detail).into(),
+        refusal => refusal,
+    })
 }
 
 /// The lines that hold something.
@@ -87,39 +90,90 @@ impl<'de> Visitor<'de> for Items<'_, 'de> {
     }
 }
 
-/// A record of `?raw=true`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawRecord<'a> {
-    #[serde(borrow, default)]
-    key: Option<&'a RawValue>,
-    /// It has to be there; null is a tombstone.
-    #[serde(borrow)]
-    value: &'a RawValue,
-    #[serde(borrow, default)]
-    headers: Option<RawHeaders<'a>>,
-    #[serde(default)]
-    timestamp: Option<Timestamp>,
-    #[serde(default)]
-    partition: Option<u32>,
-    #[serde(default)]
-    encoding: Option<Encoding>,
+/// The members of a JSON object in their order; what was read before an error stays, with the name that the error came at.
+struct Members<'a, V> {
+    read: &'a mut Vec<(String, V)>,
+    at: &'a mut String,
 }
 
-/// How text stands for bytes.
-#[derive(Clone, Copy, PartialEq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Encoding {
-    Utf8,
-    Base64,
+impl<'de, V: Deserialize<'de>> Visitor<'de> for Members<'_, V> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
+        while let Some(name) = members.next_key::<String>()? {
+            self.at.clone_from(&name);
+            self.read.push((name, members.next_value()?));
+        }
+        self.at.clear();
+        Ok(())
+    }
 }
 
-/// Headers as an object, or as a list where a name comes twice.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum RawHeaders<'a> {
-    List(Vec<RawHeader>),
-    Object(#[serde(borrow)] std::collections::BTreeMap<Cow<'a, str>, Option<String>>),
+/// The members of an object, or the name of the one that does not read.
+fn members<'a, V: Deserialize<'a>>(json: &'a [u8]) -> Result<Vec<(String, V)>, Violation> {
+    let (mut read, mut at) = (Vec::new(), String::new());
+    let mut reader = serde_json::Deserializer::from_slice(json);
+    let ended = reader.deserialize_map(Members { read: &mut read, at: &mut at }).and_then(|()| reader.end());
+    ended.map(|()| read).map_err(|e| Violation { field: at, detail: e.to_string() })
+}
+
+/// Reads one raw record: `{key?, value, headers?, timestamp?, partition?, encoding?}`.
+fn raw_record(json: &Bytes) -> Result<NewRecord, Violation> {
+    let fields: Vec<(String, &RawValue)> = members(json)?;
+    let given = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, raw)| *raw);
+    let base64 = match given("encoding").map(RawValue::get) {
+        None | Some("null" | "\"utf8\"") => false,
+        Some("\"base64\"") => true,
+        Some(other) => return Err(wrong("encoding", format!("{other} is neither \"base64\" nor \"utf8\""))),
+    };
+    if given("value").is_none() {
+        return Err(wrong("value", "is missing; null makes a tombstone".to_owned()));
+    }
+    let mut record = NewRecord { partition: None, key: None, value: None, headers: Vec::new(), timestamp: None };
+    for (field, raw) in fields.iter().filter(|(_, raw)| raw.get() != "null") {
+        match field.as_str() {
+            "key" => record.key = Some(bytes_of(json, field, raw, base64)?),
+            "value" => record.value = Some(bytes_of(json, field, raw, base64)?),
+            "headers" => record.headers = headers(raw, base64)?,
+            "timestamp" => record.timestamp = Some(read(field, raw, "an RFC 3339 time")?),
+            "partition" => record.partition = Some(Partition(read(field, raw, "the number of a partition")?)),
+            "encoding" => {}
+            _ => {
+                return Err(wrong(
+                    field,
+                    "is no part of a record: key, value, headers, timestamp, partition, encoding".to_owned(),
+                ));
+            }
+        }
+    }
+    Ok(record)
+}
+
+/// A part of a record that is not what it should be.
+fn wrong(field: &str, detail: String) -> Violation {
+    Violation { field: field.to_owned(), detail }
+}
+
+/// One part of a record.
+fn read<T: DeserializeOwned>(field: &str, raw: &RawValue, what: &str) -> Result<T, Violation> {
+    serde_json::from_str(raw.get()).map_err(|_| wrong(field, format!("{raw} is not {what}")))
+}
+
+/// Headers in their order: an object, or a list of `{key, value}` where a name comes twice.
+fn headers(raw: &RawValue, base64: bool) -> Result<Vec<(String, Option<Bytes>)>, Violation> {
+    let what = "an object of texts, or a list of {\"key\", \"value\"}";
+    let pairs: Vec<(String, Option<String>)> = if raw.get().starts_with('[') {
+        let list: Vec<RawHeader> = read("headers", raw, what)?;
+        list.into_iter().map(|header| (header.key, header.value)).collect()
+    } else {
+        members(raw.get().as_bytes()).map_err(|_| wrong("headers", format!("{raw} is not {what}")))?
+    };
+    let value = |text: String| if base64 { decode("headers", &text) } else { Ok(Bytes::from(text)) };
+    pairs.into_iter().map(|(name, text)| Ok((name, text.map(value).transpose()?))).collect()
 }
 
 /// One header.
@@ -128,36 +182,6 @@ enum RawHeaders<'a> {
 struct RawHeader {
     key: String,
     value: Option<String>,
-}
-
-/// Reads one raw record.
-fn raw_record(json: &Bytes) -> Result<NewRecord, Violation> {
-    let raw: RawRecord<'_> = serde_json::from_slice(json).map_err(|e| unfit(&e))?;
-    let base64 = raw.encoding == Some(Encoding::Base64);
-    let part = |field: &str, part: Option<&RawValue>| part.map(|part| bytes_of(json, field, part, base64)).transpose();
-    let header = |(name, value): (String, Option<String>)| {
-        let value = value.map(|text| if base64 { decode("headers", &text) } else { Ok(Bytes::from(text)) });
-        Ok((name, value.transpose()?))
-    };
-    let headers: Vec<(String, Option<String>)> = match raw.headers {
-        None => Vec::new(),
-        Some(RawHeaders::List(list)) => list.into_iter().map(|header| (header.key, header.value)).collect(),
-        Some(RawHeaders::Object(map)) => map.into_iter().map(|(name, value)| (name.into_owned(), value)).collect(),
-    };
-    Ok(NewRecord {
-        partition: raw.partition.map(Partition),
-        key: part("key", raw.key)?,
-        value: part("value", (raw.value.get() != "null").then_some(raw.value))?,
-        headers: headers.into_iter().map(header).collect::<Result<_, Violation>>()?,
-        timestamp: raw.timestamp,
-    })
-}
-
-/// JSON that is no raw record; serde names the field between backticks where it knows it.
-fn unfit(error: &serde_json::Error) -> Violation {
-    let detail = error.to_string();
-    let field = detail.split('`').nth(1).filter(|_| detail.contains("field `")).unwrap_or("").to_owned();
-    Violation { field, detail }
 }
 
 /// A string's text (or what its base64 stands for); all other JSON is kept as it was sent.
@@ -225,7 +249,28 @@ mod tests {
         assert_eq!(of(r#"{"value": "AAE=", "encoding": "base64"}"#).unwrap().value.unwrap(), &b"\x00\x01"[..]);
         assert_eq!(of(r#"{"key": "k", "value": null}"#).unwrap().value, None);
         assert_eq!(of(r#"{"value": "!", "encoding": "base64"}"#).unwrap_err().field, "value");
-        assert_eq!(of(r#"{"key": "k"}"#).unwrap_err().field, "value");
-        assert_eq!(of(r#"{"valeu": 1, "value": 2}"#).unwrap_err().field, "valeu");
+    }
+
+    #[test]
+    fn the_part_of_a_raw_record_that_is_wrong_is_named() {
+        let cases = [
+            (r#"{"key": "k"}"#, "value"),
+            (r#"{"valeu": 1, "value": 2}"#, "valeu"),
+            (r#"{"value": 1, "timestamp": "x"}"#, "timestamp"),
+            (r#"{"value": 1, "partition": -1}"#, "partition"),
+            (r#"{"value": 1, "encoding": "hex"}"#, "encoding"),
+            (r#"{"value": 1, "headers": {"h": 5}}"#, "headers"),
+            (r#"{"value": {"a": }}"#, "value"),
+        ];
+        for (json, field) in cases {
+            let violation = raw_record(&Bytes::copy_from_slice(json.as_bytes())).unwrap_err();
+            assert_eq!(violation.field, field, "{json}: {violation:?}");
+        }
+    }
+
+    #[test]
+    fn headers_keep_their_order() {
+        let record = raw_record(&Bytes::from_static(br#"{"value": 1, "headers": {"h": "1", "g": null}}"#)).unwrap();
+        assert_eq!(record.headers, [("h".to_owned(), Some(Bytes::from("1"))), ("g".to_owned(), None)]);
     }
 }

@@ -160,7 +160,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Command<T> {
             Some(Value::String(note)) => Some(note),
             Some(other) => return Err(unfit(format!("`note` is {other}, not text"))),
         };
-        let body = T::deserialize(Value::Object(fields)).map_err(|e| unfit(e.to_string()))?;
+        let body = serde_path_to_error::deserialize(Value::Object(fields)).map_err(|e| misfit(&e))?;
         Ok(Command { body, note, once: Once::of(&parts, &bytes)?, if_match: if_match(&parts.headers)? })
     }
 }
@@ -181,6 +181,16 @@ fn fields(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, Proble
             "send one JSON object",
         )),
     }
+}
+
+/// 422: a field that there is not, that is missing, or that is of another type.
+fn misfit(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    let reason = error.inner().to_string();
+    let path = match error.path().to_string() {
+        whole if whole == "." => reason.split('`').nth(1).unwrap_or("").to_owned(),
+        path => path,
+    };
+    unfit(format!("`{path}`: {reason}")).with("field", path)
 }
 
 /// 422: JSON of another shape than the route takes.

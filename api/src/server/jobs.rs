@@ -7,7 +7,7 @@ use axum::response::{IntoResponse, Response};
 use rekap_jobs::JobSpec;
 use rekap_tiered_storage::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::App;
@@ -150,7 +150,7 @@ pub(super) async fn freeze(
     command: Command<Until>,
 ) -> Result<Answer<impl Serialize>, Problem> {
     app.orchestrator().freeze(&job, command.body.until, command.by()).await?;
-    Ok(Answer(app.orchestrator().job(&job)?))
+    Ok(Answer(json!({"job": job, "frozen_until": command.body.until})))
 }
 
 /// Sets until when the former versions are kept warm.
@@ -162,5 +162,5 @@ pub(super) async fn rollback_window(
     command: Command<Until>,
 ) -> Result<Answer<impl Serialize>, Problem> {
     app.orchestrator().rollback_window(&job, command.body.until, command.by()).await?;
-    Ok(Answer(app.orchestrator().job(&job)?))
+    Ok(Answer(json!({"job": job, "until": command.body.until})))
 }

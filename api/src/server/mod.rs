@@ -5,6 +5,7 @@
 
 mod app;
 mod body;
+mod describe;
 mod extract;
 mod health;
 mod history;

@@ -6,6 +6,7 @@ use utoipa::openapi::OpenApi as Described;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::describe::described;
 use super::{App, health, history, jobs, metrics, records, sql, tables, topics, versions};
 use crate::problem::layer::problems_only;
 
@@ -58,7 +59,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 /// This document.
 #[utoipa::path(get, path = "/openapi.json", tag = "server", responses((status = 200, body = Object)))]
 async fn openapi() -> Json<Described> {
-    Json(routes().into_openapi())
+    Json(described(routes().into_openapi()))
 }
 
 /// The whole service: routes, counts, and one form for every rejection.

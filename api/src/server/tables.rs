@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use arrow::datatypes::DataType;
 use axum::Json as Answer;
 use axum::body::Body;
 use axum::extract::{Path, State};
@@ -71,7 +72,7 @@ pub(super) async fn get_table(State(app): State<App>, Path(name): Path<String>) 
     let name = Name::parse(&name)?;
     let (version, table) = name.table(&app)?;
     let (schema, status) = (table.schema(), table.status());
-    let column = |(i, field): (usize, &std::sync::Arc<arrow::datatypes::Field>)| json!({"name": field.name(), "type": field.data_type().to_string(), "key": schema.key().contains(&i)});
+    let column = |(i, field): (usize, &std::sync::Arc<arrow::datatypes::Field>)| json!({"name": field.name(), "type": sql_type(field.data_type()), "key": schema.key().contains(&i)});
     let key: Vec<Value> = schema.key_schema().fields().iter().map(|field| field.name().as_str().into()).collect();
     let body = json!({
         "table": name.alias, "version": version, "key": key,
@@ -79,6 +80,25 @@ pub(super) async fn get_table(State(app): State<App>, Path(name): Path<String>) 
         "rows": status.rows, "bytes": table.bytes(), "positions": status.positions,
     });
     Ok((told(version, &status.positions), Answer(body)).into_response())
+}
+
+/// A column's type by the name that job files and docs use.
+fn sql_type(ty: &DataType) -> String {
+    match ty {
+        DataType::Utf8 | DataType::LargeUtf8 | DataType::Utf8View => "text".to_owned(),
+        DataType::Boolean => "boolean".to_owned(),
+        DataType::Float32 | DataType::Float64 => "double".to_owned(),
+        integer if integer.is_integer() => "bigint".to_owned(),
+        DataType::Timestamp(..) => "timestamp".to_owned(),
+        DataType::Date32 | DataType::Date64 => "date".to_owned(),
+        DataType::Binary | DataType::LargeBinary | DataType::BinaryView => "binary".to_owned(),
+        DataType::Decimal128(precision, scale) | DataType::Decimal256(precision, scale) => {
+            format!("decimal({precision}, {scale})")
+        }
+        DataType::Struct(_) => "struct".to_owned(),
+        DataType::List(item) | DataType::LargeList(item) => format!("list({})", sql_type(item.data_type())),
+        other => other.to_string(),
+    }
 }
 
 /// What is asked of a table's rows.

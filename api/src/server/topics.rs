@@ -34,8 +34,9 @@ pub(super) struct PutTopic {
     /// The top-level fields that make up the record key.
     key: Option<Vec<String>>,
     /// The JSON Schema of every event.
+    #[serde(deserialize_with = "named")]
     #[schema(value_type = Option<Object>)]
-    schema: Option<Value>,
+    schema: Option<Option<Value>>,
     /// `json`.
     format: Option<Format>,
 }
@@ -158,8 +159,15 @@ fn altered(config: &TopicConfig, wanted: PutTopic) -> Result<TopicConfig, Proble
         let detail = format!("{} is fewer than the {} there are", newer.partitions, config.partitions);
         return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, "partitions", detail));
     }
-    if let (Some(older), Some(newer)) = (&config.schema, &newer.schema) {
-        older.check_evolution(newer).map_err(|e| refused(StatusCode::CONFLICT, "schema", e.to_string()))?;
+    match (&config.schema, &newer.schema) {
+        (Some(older), Some(newer)) => {
+            older.check_evolution(newer).map_err(|e| refused(StatusCode::CONFLICT, "schema", e.to_string()))?;
+        }
+        (Some(_), None) => {
+            let detail = "a topic keeps its schema, since jobs may read its columns".to_owned();
+            return Err(refused(StatusCode::CONFLICT, "schema", detail));
+        }
+        (None, _) => {}
     }
     Ok(newer)
 }
@@ -172,7 +180,10 @@ fn changed(config: &TopicConfig, wanted: PutTopic) -> Result<TopicConfig, Proble
         retention_ms: retention_ms.unwrap_or(config.retention_ms),
         retention_bytes: retention_bytes.unwrap_or(config.retention_bytes),
         key: key.unwrap_or_else(|| config.key.clone()),
-        schema: schema.map(TopicSchema::parse).transpose()?.or_else(|| config.schema.clone()),
+        schema: match schema {
+            Some(raw) => raw.map(TopicSchema::parse).transpose()?,
+            None => config.schema.clone(),
+        },
     })
 }
 

@@ -18,6 +18,13 @@ use crate::Problem;
 /// The job and the number in the path.
 type Named = Path<(String, u32)>;
 
+/// What a command upon a version answers: the same however often it is sent. GET the version for its state.
+#[derive(Debug, Serialize, ToSchema)]
+struct Accepted {
+    job: String,
+    version: u32,
+}
+
 /// One version.
 #[utoipa::path(get, path = "/v1/jobs/{job}/versions/{n}", tag = "versions", params(("job" = String, Path), ("n" = u32, Path)),
     responses((status = 200, body = Object), (status = 404, body = Problem)))]
@@ -47,19 +54,19 @@ pub(super) async fn replay(
 ) -> Result<Answer<impl Serialize>, Problem> {
     let by = command.by();
     app.orchestrator().replay(&job, n, command.body.start, by).await?;
-    Ok(Answer(app.orchestrator().version(&job, n)?))
+    Ok(Answer(Accepted { job, version: n }))
 }
 
 /// Compares a version with the serving one.
 #[utoipa::path(post, path = "/v1/jobs/{job}/versions/{n}/verify", tag = "versions", params(("job" = String, Path), ("n" = u32, Path)),
-    responses((status = 202, body = Object), (status = 409, body = Problem)))]
+    responses((status = 202, body = Accepted), (status = 409, body = Problem)))]
 pub(super) async fn verify(
     State(app): State<App>,
     Path((job, n)): Named,
     command: Command<Nothing>,
 ) -> Result<(StatusCode, Answer<impl Serialize>), Problem> {
     app.orchestrator().verify(&job, n, command.by()).await?;
-    Ok((StatusCode::ACCEPTED, Answer(app.orchestrator().verification(&job, n)?)))
+    Ok((StatusCode::ACCEPTED, Answer(Accepted { job, version: n })))
 }
 
 /// The last verification.
@@ -106,19 +113,19 @@ pub(super) async fn promote(
     Ok((status, Answer(promotion)))
 }
 
-/// A command that only names a version, and answers the version as it is afterwards.
+/// A command that only names a version.
 macro_rules! command {
     ($verb:ident, $path:literal, $doc:literal) => {
         #[doc = $doc]
         #[utoipa::path(post, path = $path, tag = "versions", params(("job" = String, Path), ("n" = u32, Path)),
-            responses((status = 200, body = Object), (status = 409, body = Problem), (status = 412, body = Problem)))]
+            responses((status = 200, body = Accepted), (status = 409, body = Problem), (status = 412, body = Problem)))]
         pub(super) async fn $verb(
             State(app): State<App>,
             Path((job, n)): Named,
             command: Command<Nothing>,
         ) -> Result<Answer<impl Serialize>, Problem> {
             app.orchestrator().$verb(&job, n, command.by()).await?;
-            Ok(Answer(app.orchestrator().version(&job, n)?))
+            Ok(Answer(Accepted { job, version: n }))
         }
     };
 }
