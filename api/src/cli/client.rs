@@ -61,6 +61,11 @@ impl Client {
         serde_json::from_slice(&body).map_err(|e| Failure::Failed(format!("{} answered no JSON: {e}", self.url)))
     }
 
+    /// Sends a request and takes the answer as text.
+    pub(crate) async fn text(&self, request: RequestBuilder) -> Result<String, Failure> {
+        self.send(request).await?.text().await.map_err(|e| self.unreachable(&e))
+    }
+
     /// `GET path`.
     pub(crate) async fn get(&self, path: &str) -> Result<Value, Failure> {
         self.json(self.request(Method::GET, path)).await

@@ -3,14 +3,17 @@
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::args::VersionRef;
 use super::client::object;
 use super::failure::{Failure, at};
 use super::folder::{self, JobFolder};
-use super::out::{Out, Style, cell, count};
+use super::out::{Style, cell, count};
+use super::plan::{short, show};
 use super::{Session, watch};
+use crate::Problem;
 
 /// The exit code of `plan --exit-code` when there are changes.
 const CHANGES: u8 = 10;
@@ -34,30 +37,38 @@ pub(super) async fn plan(s: &Session, dir: &Path, exit_code: bool, output: Optio
     if let Some(file) = output {
         std::fs::write(file, format!("{plan:#}\n")).map_err(at(file))?;
     }
-    s.out.answer(&plan, show_plan)?;
+    if let Ok(refusal) = serde_json::from_value::<Refusal>(plan["refusal"].clone()) {
+        if s.out.is_json() {
+            s.out.line(&plan)?;
+        }
+        return Err(refusal.into());
+    }
+    s.out.answer(&plan, show)?;
     let code = if exit_code && plan["changes"].as_bool().unwrap_or(true) { CHANGES } else { 0 };
     Ok(ExitCode::from(code))
+}
+
+/// Why the server would refuse the deploy.
+#[derive(Debug, Deserialize)]
+struct Refusal {
+    code: String,
+    detail: String,
+    remedy: String,
+    #[serde(default)]
+    place: Value,
+}
+
+impl From<Refusal> for Failure {
+    fn from(refusal: Refusal) -> Self {
+        let problem = Problem::unprocessable(&refusal.code, refusal.detail, refusal.remedy);
+        if refusal.place.is_null() { problem.into() } else { problem.with("place", refusal.place).into() }
+    }
 }
 
 /// The server's plan for a folder.
 async fn ask_plan(s: &Session, folder: &JobFolder) -> Result<Value, Failure> {
     let body = json!({"spec": folder.spec, "query": folder.query});
     s.client.post(&format!("/v1/jobs/{}/plan", folder.name), &body).await
-}
-
-/// A plan for people: every field that says something, in the server's order.
-fn show_plan(out: &Out, plan: &Value) -> Result<(), Failure> {
-    let fields = plan.as_object().into_iter().flatten();
-    for (name, value) in fields.filter(|(_, value)| !value.is_null() && **value != json!([])) {
-        match value {
-            Value::Array(items) => {
-                out.line(out.paint(Style::Bold, name))?;
-                items.iter().try_for_each(|item| out.line(format!("  {}", cell(item))))?;
-            }
-            value => out.line(format!("{:<20} {}", name, cell(value)))?,
-        }
-    }
-    Ok(())
 }
 
 /// `rekap deploy DIR`.
@@ -77,7 +88,7 @@ pub(super) async fn deploy(s: &Session, dir: &Path, how: How) -> Result<(), Fail
         let version = out.paint(Style::Name, format!("{}@{}", folder.name, cell(&deployed["version"])));
         match deployed["policy_changed"].as_bool() {
             Some(true) => out.line(format!("{}: only its promotion policy changed", folder.name)),
-            _ => out.line(format!("{version} {}", cell(&deployed["digest"]))),
+            _ => out.line(format!("{version} is deployed ({})", short(&deployed["digest"]))),
         }
     })?;
     match deployed["version"].as_u64().filter(|_| how.watch) {
@@ -106,7 +117,7 @@ async fn still_holds(s: &Session, folder: &JobFolder, file: &Path) -> Result<(),
     if essence(&then) == essence(&now) {
         return Ok(());
     }
-    Err(crate::Problem::new(
+    Err(Problem::new(
         axum::http::StatusCode::CONFLICT,
         "PLAN_CHANGED",
         format!("the plan in {} no longer holds: the folder or the job changed since", file.display()),

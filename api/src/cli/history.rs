@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use super::Session;
 use super::failure::Failure;
-use super::out::{Out, Style, cell};
+use super::out::{Out, Style, cell, count};
 
 /// `rekap history JOB`.
 pub(super) async fn history(s: &Session, job: &str, limit: usize) -> Result<(), Failure> {
@@ -22,15 +22,47 @@ pub(super) async fn audit(s: &Session, verify: bool) -> Result<(), Failure> {
     s.out.answer(&page, show_events)
 }
 
-/// Events, one a line: when, who, what, and the rest as it is.
+/// Events, one short line each: when, who, what to what.
 fn show_events(out: &Out, page: &Value) -> Result<(), Failure> {
-    let shown = ["seq", "at", "actor", "type"];
     for event in page["events"].as_array().into_iter().flatten() {
-        let rest =
-            event.as_object().into_iter().flatten().filter(|(name, v)| !shown.contains(&name.as_str()) && !v.is_null());
-        let rest = rest.map(|(name, value)| format!("{name}={}", cell(value))).collect::<Vec<_>>().join(" ");
-        let [seq, at, actor, kind] = shown.map(|name| cell(&event[name]));
-        out.line(format!("{seq:>5} {} {actor}  {}  {rest}", out.paint(Style::Dim, at), out.paint(Style::Name, kind)))?;
+        let at = cell(&event["at"]).replace('T', " ").chars().take(19).collect::<String>();
+        let head = format!("{:>5}  {at}  {:<8}", cell(&event["seq"]), cell(&event["actor"]));
+        out.line(format!("{}  {}", out.paint(Style::Dim, head), told(out, event)))?;
     }
     Ok(())
+}
+
+/// `bpi@1 verified: pass, 0 same, 1,002 added "a note"`.
+fn told(out: &Out, event: &Value) -> String {
+    let version = event["version"].as_u64().map_or(String::new(), |n| format!("@{n}"));
+    let subject = out.paint(Style::Name, cell(&event["job"]) + &version);
+    let kind = cell(&event["type"]);
+    let verb = kind.rsplit('.').next().unwrap_or("").replace('_', " ");
+    let mut facts: Vec<String> = event.as_object().into_iter().flatten().filter_map(fact).collect();
+    facts.extend(
+        event["counts"]
+            .as_object()
+            .into_iter()
+            .flatten()
+            .map(|(name, n)| format!("{} {name}", count(n.as_u64().unwrap_or(0)))),
+    );
+    let colon = if facts.is_empty() { "" } else { ": " };
+    let note = event["note"]
+        .as_str()
+        .map_or(String::new(), |note| format!("  {}", out.paint(Style::Dim, format!("“{note}”"))));
+    format!("{subject} {verb}{colon}{}{note}   {}", facts.join(", "), out.paint(Style::Dim, kind))
+}
+
+/// A field of an event that fits into its line.
+fn fact((name, value): (&String, &Value)) -> Option<String> {
+    let shown = ["seq", "at", "actor", "type", "note", "job", "version", "digest", "state"].contains(&name.as_str());
+    let small = matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(true));
+    if shown || !small {
+        return None;
+    }
+    Some(match (name.as_str(), value) {
+        ("verdict" | "reason", value) => cell(value),
+        (name, Value::Bool(_)) => name.replace('_', " "),
+        (name, value) => format!("{} {}", name.replace('_', " "), cell(value)),
+    })
 }

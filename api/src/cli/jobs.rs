@@ -5,6 +5,7 @@ use serde_json::Value;
 use super::Session;
 use super::failure::Failure;
 use super::out::{Out, Style, cell, count};
+use super::plan::short;
 
 /// All jobs: what serves, what could be rolled back to.
 pub(super) async fn jobs(s: &Session) -> Result<(), Failure> {
@@ -25,19 +26,15 @@ pub(super) async fn jobs(s: &Session) -> Result<(), Failure> {
 
 /// A job's versions, one line each.
 pub(super) async fn versions(s: &Session, job: &str) -> Result<(), Failure> {
-    let job_view = s.client.get(&format!("/v1/jobs/{job}")).await?;
-    let mut views = Vec::new();
-    for n in job_view["versions"].as_array().into_iter().flatten() {
-        views.push(s.client.get(&format!("/v1/jobs/{job}/versions/{n}")).await?);
-    }
-    s.out.answer(&Value::Array(views), |out, views| {
-        let rows: Vec<_> = views.as_array().into_iter().flatten().map(|view| row(out, view)).collect();
+    let answer = s.client.get(&format!("/v1/jobs/{job}/versions?limit=10000")).await?;
+    s.out.answer(&answer, |out, answer| {
+        let rows: Vec<_> = answer["versions"].as_array().into_iter().flatten().map(row).collect();
         out.table(&["VERSION", "PHASE", "ROWS", "LAG MS", "DEAD LETTERS", "VERIFIED", "DIGEST"], &rows, "")
     })
 }
 
 /// One version as a line of a table.
-fn row(_: &Out, view: &Value) -> Vec<String> {
+fn row(view: &Value) -> Vec<String> {
     vec![
         cell(&view["version"]),
         cell(&view["phase"]),
@@ -45,7 +42,7 @@ fn row(_: &Out, view: &Value) -> Vec<String> {
         cell(&view["lag_ms"]),
         cell(&view["dead_letters"]),
         cell(&view["verification"]["verdict"]),
-        cell(&view["digest"]).chars().take(19).collect(),
+        short(&view["digest"]),
     ]
 }
 

@@ -11,8 +11,10 @@ pub(crate) mod folder;
 mod history;
 mod jobs;
 pub(crate) mod out;
+mod plan;
+pub(crate) mod rows;
 pub(crate) mod serve;
-pub(crate) mod tables;
+mod tables;
 mod topics;
 pub(crate) mod watch;
 
@@ -24,6 +26,9 @@ use args::{Cli, Global, Verb};
 use client::Client;
 use failure::Failure;
 use out::Out;
+
+/// The stack of each thread: planning recurses over expressions as deep as a query is long. Only what is used takes memory.
+const STACK_BYTES: usize = 64 << 20;
 
 /// What a verb works with.
 pub(crate) struct Session {
@@ -37,7 +42,8 @@ pub(crate) struct Session {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let out = Out::new(cli.global.json);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().thread_stack_size(STACK_BYTES).build()
+    {
         Ok(runtime) => runtime,
         Err(e) => return fail(&out, &Failure::Failed(format!("the async runtime does not start: {e}"))),
     };

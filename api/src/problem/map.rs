@@ -133,6 +133,7 @@ impl From<Rejection> for Problem {
             return error.into();
         }
         let status = match rejection.kind() {
+            _ if rejection.code() == "NOT_BUILT" => StatusCode::NOT_IMPLEMENTED,
             Kind::NotFound => StatusCode::NOT_FOUND,
             Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             Kind::Conflict => StatusCode::CONFLICT,

@@ -14,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::{Instant, sleep};
@@ -22,8 +23,9 @@ use crate::cli::args::VersionRef;
 use crate::cli::client::Client;
 use crate::cli::failure::Failure;
 use crate::cli::out::{Out, Style, cell, count};
+use crate::cli::rows::Page;
 use crate::cli::watch::Told;
-use crate::cli::{Session, commands, deploy, folder, serve, tables, watch};
+use crate::cli::{Session, commands, deploy, folder, serve, watch};
 use crate::{Config, Rekap, Running};
 use stage::{INDENT, Stage, took};
 use ticks::{Formula, Ticks};
@@ -125,8 +127,8 @@ async fn first_version(s: &Session, stage: &mut Stage, example: &Path) -> Result
         count(version["rows"].as_u64().unwrap_or(0)),
         took(began.elapsed())
     ))?;
-    let rows = s.client.get("/v1/tables/bpi/rows?currency=EUR&limit=3").await?;
-    tables::show_rows(&s.out, &rows["rows"], INDENT)
+    let sample = "/v1/tables/bpi/rows?currency=EUR&limit=3";
+    Page::read(&s.client.text(s.client.request(Method::GET, sample)).await?)?.show(&s.out, INDENT)
 }
 
 /// Step 3: history moves to the cold tier, and the hot copy goes.

@@ -29,7 +29,7 @@ pub(super) fn described(mut document: OpenApi) -> OpenApi {
 
 /// One more parameter.
 fn add(operation: &mut Operation, parameter: Parameter) {
-    operation.parameters.get_or_insert_default().push(parameter);
+    operation.parameters.get_or_insert_default().push(RefOr::T(parameter));
 }
 
 /// An optional header.

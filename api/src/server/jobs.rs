@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::App;
-use super::extract::{Command, Nothing, Query};
+use super::extract::{Command, Nothing, Query, bounded};
 use super::list::{ListQuery, listing, page};
 use crate::Problem;
 
@@ -32,6 +32,7 @@ pub(super) struct Deploy {
 impl Deploy {
     /// The spec, which has to be of the job in the path.
     fn spec(self, job: &str) -> Result<JobSpec, Problem> {
+        bounded(&self.query)?;
         let spec = JobSpec::from_json(self.spec, self.query)?;
         if spec.name == job {
             return Ok(spec);

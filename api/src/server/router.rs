@@ -29,7 +29,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(jobs::list_jobs))
         .routes(routes!(jobs::get_job, jobs::delete_job))
         .routes(routes!(jobs::plan))
-        .routes(routes!(jobs::deploy))
+        .routes(routes!(versions::list_versions, jobs::deploy))
         .routes(routes!(jobs::rollback))
         .routes(routes!(jobs::freeze))
         .routes(routes!(jobs::rollback_window))

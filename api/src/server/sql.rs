@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::App;
-use super::extract::Json;
+use super::extract::{Json, bounded};
 use crate::Problem;
 
 /// A question.
@@ -55,6 +55,7 @@ impl Format {
     responses((status = 200, description = "`{rows: [...]}`, CSV with a header line, or an Arrow IPC stream", body = Object),
         (status = 422, description = "anything but one SELECT over what there is", body = Problem)))]
 pub(super) async fn sql(State(app): State<App>, Json(Sql { query, format }): Json<Sql>) -> Result<Response, Problem> {
+    bounded(&query)?;
     let mut rows = app.orchestrator().sql(&query).await?;
     let mut writer = Writer::new(format, &rows.schema())?;
     // What fails at once is told as a problem; later failures can only break off the answer.

@@ -2,6 +2,7 @@
 //!
 //! A scan stays on one version: its cursor names the version, and a page of another one is refused with `ALIAS_MOVED`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use arrow::datatypes::DataType;
@@ -119,6 +120,13 @@ impl Asked {
                 "limit" => asked.limit = Some(value.parse().map_err(|_| bad_limit(&value))?),
                 "cursor" => asked.cursor = Some(value),
                 "min_positions" => asked.min_positions = Some(value.parse()?),
+                _ if asked.filters.iter().any(|(filter, _)| *filter == name) => {
+                    return Err(Problem::unprocessable(
+                        "UNUSABLE_FILTER",
+                        format!("`{name}` is given twice"),
+                        "filter by each key column once, or ask POST /v1/sql",
+                    ));
+                }
                 _ => asked.filters.push((name, value)),
             }
         }
@@ -152,7 +160,10 @@ pub(super) async fn rows(
     let prefix = if asked.filters.is_empty() { None } else { Some(table.schema().prefix(&asked.filters)?) };
     let (version, snapshot) = match &asked.min_positions {
         None => (version, table.snapshot()),
-        Some(target) => reach(&app, &name, target).await?,
+        Some(target) => {
+            reachable(&app, &table, target).await?;
+            reach(&app, &name, target).await?
+        }
     };
     let query = RowsQuery { prefix, after, limit };
     let read = move || page(&snapshot, version, &query);
@@ -176,6 +187,26 @@ fn go_on(cursor: &str, version: u32, table: &Table) -> Result<Cursor, Problem> {
         )),
         _ => Err(rekap_tables::InvalidCursor(cursor.to_owned()).into()),
     }
+}
+
+/// 422 for positions that the table can never come to: of a partition that it does not read, or past the log's end.
+async fn reachable(app: &App, table: &Table, target: &Positions) -> Result<(), Problem> {
+    let at = table.status().positions.clone();
+    let never = |detail| {
+        Err(Problem::unprocessable("INVALID_POSITIONS", detail, "pass on what the append or `Rekap-Positions` said"))
+    };
+    for (topic, partition, _, wanted) in at.missing(target) {
+        let ranges =
+            if at.topics().any(|read| read == topic) { app.log().hot.ranges(topic).await? } else { BTreeMap::new() };
+        match ranges.get(&partition) {
+            None => return never(format!("the table does not read {topic}/{partition}")),
+            Some(range) if range.end < wanted => {
+                return never(format!("{topic}/{partition} ends at {}, before {wanted}", range.end));
+            }
+            Some(_) => {}
+        }
+    }
+    Ok(())
 }
 
 /// A snapshot of whatever stands behind the name, once it is at `target`.

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 
 use super::App;
 use super::extract::{Command, Nothing, Query};
-use super::list::{ListQuery, listing, page_size};
+use super::list::{ListQuery, listing, page, page_size};
 use crate::Problem;
 
 /// The job and the number in the path.
@@ -23,6 +23,22 @@ type Named = Path<(String, u32)>;
 struct Accepted {
     job: String,
     version: u32,
+}
+
+/// A job's versions.
+#[utoipa::path(get, path = "/v1/jobs/{job}/versions", tag = "versions", params(("job" = String, Path), ListQuery),
+    responses((status = 200, description = "`{versions: [...], next_cursor?}`", body = Object), (status = 404, body = Problem)))]
+pub(super) async fn list_versions(
+    State(app): State<App>,
+    Path(job): Path<String>,
+    Query(query): Query<ListQuery>,
+) -> Result<Answer<Value>, Problem> {
+    let numbers = app.orchestrator().job(&job)?.versions;
+    // Of one width, so that the order of their texts is that of the numbers.
+    let named: Vec<_> = numbers.into_iter().map(|n| (n, format!("{n:010}"))).collect();
+    let (named, next) = page(named, &query, |(_, name)| name)?;
+    let views = named.iter().map(|(n, _)| app.orchestrator().version(&job, *n)).collect::<Result<Vec<_>, _>>()?;
+    Ok(listing("versions", views, next))
 }
 
 /// One version.
