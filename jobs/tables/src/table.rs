@@ -11,7 +11,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, RwLockWriteGuard};
 
 use arrow::array::RecordBatch;
-use fjall::{Database, Keyspace};
+use fjall::{AbstractTree as _, Database, Keyspace};
 use tokio::sync::watch;
 
 use crate::codec::Codec;
@@ -79,9 +79,9 @@ impl Table {
         self.0.status()
     }
 
-    /// The bytes that the table takes on disk.
+    /// The bytes that the table takes: its files, and what is written but not yet in one of them.
     pub fn bytes(&self) -> u64 {
-        self.0.keyspace.disk_space()
+        self.0.keyspace.disk_space() + self.0.keyspace.tree.active_memtable().size()
     }
 
     /// Changes with every commit: who waits for a position looks again.

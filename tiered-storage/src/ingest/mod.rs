@@ -46,11 +46,14 @@ impl TopicWriter {
 
     /// The record of an event that was sent as it is: JSON that satisfies the schema, kept byte for byte.
     pub fn event(&self, bytes: Bytes) -> Result<NewRecord, Refused> {
+        if self.schema.is_none() && bytes.len() <= MAX_RECORD_BYTES {
+            serde_json::from_slice::<&RawValue>(&bytes).map_err(not_json)?;
+        }
         self.raw(NewRecord { partition: None, key: None, value: Some(bytes), headers: Vec::new(), timestamp: None })
     }
 
-    /// A record whose parts the producer gave: its value is checked like an event, a key that it lacks comes from the event's
-    /// fields. Without a value it is a tombstone.
+    /// A record whose parts the producer gave: a topic's schema checks its value like an event; without a schema the value may be any
+    /// bytes. A key that it lacks comes from the event's fields. Without a value it is a tombstone.
     pub fn raw(&self, mut record: NewRecord) -> Result<NewRecord, Refused> {
         self.check_size(&record)?;
         self.check_partition(&record)?;
@@ -82,11 +85,8 @@ impl TopicWriter {
     }
 
     fn check_value(&self, value: &[u8]) -> Result<(), Violation> {
-        let whole = |error: serde_json::Error| Violation { field: String::new(), detail: error.to_string() };
-        let Some((validator, decoder)) = &self.schema else {
-            return serde_json::from_slice::<&RawValue>(value).map(|_| ()).map_err(whole);
-        };
-        validator.check(&serde_json::from_slice::<Value>(value).map_err(whole)?)?;
+        let Some((validator, decoder)) = &self.schema else { return Ok(()) };
+        validator.check(&serde_json::from_slice::<Value>(value).map_err(not_json)?)?;
         // A schema admits more than its columns hold: integers past 64 bits, or both of two fields of one name.
         DecodeCheck::new(decoder)
             .check(value)
@@ -102,6 +102,10 @@ impl TopicWriter {
             }),
         }
     }
+}
+
+fn not_json(error: serde_json::Error) -> Violation {
+    Violation { field: String::new(), detail: error.to_string() }
 }
 
 #[cfg(test)]

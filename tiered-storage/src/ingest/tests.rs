@@ -70,6 +70,14 @@ fn without_a_schema_any_json_is_fine_and_nothing_else() {
 }
 
 #[test]
+fn a_raw_value_is_any_bytes_unless_a_schema_says_otherwise() {
+    let bytes =
+        NewRecord { key: Some(Bytes::from_static(b"k")), value: Some(Bytes::from_static(b"\xff\x00")), ..raw(None) };
+    assert_eq!(writer(&[], None).raw(bytes.clone()).unwrap(), bytes);
+    writer(&[], Some(ticks())).raw(bytes).unwrap_err();
+}
+
+#[test]
 fn nesting_without_end_is_refused_and_harmless() {
     let deep = Bytes::from("[".repeat(500_000) + &"]".repeat(500_000));
     writer(&[], Some(json!({}))).event(deep.clone()).unwrap_err();
