@@ -1,5 +1,7 @@
 //! The house rules that a compiler does not check: who may depend on whom, what stands at the top level, how files open.
 
+mod codes;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
