@@ -286,7 +286,10 @@ pub(super) enum TopicVerb {
 #[derive(Debug, Subcommand)]
 pub(super) enum MirrorVerb {
     /// How far the mirror is
-    Status,
+    Status {
+        /// One topic, by partition [default: all topics]
+        topic: Option<String>,
+    },
     /// Mirror a topic up to its present end
     Flush {
         /// The topic

@@ -24,7 +24,9 @@ pub(super) async fn audit(s: &Session, verify: bool) -> Result<(), Failure> {
 
 /// Events, one short line each: when, who, what to what.
 fn show_events(out: &Out, page: &Value) -> Result<(), Failure> {
-    for event in page["events"].as_array().into_iter().flatten() {
+    let events = page["events"].as_array().into_iter().flatten();
+    // The book-keeping of repeated requests is no news to people; `--json` has it.
+    for event in events.filter(|event| event["type"] != "request.answered") {
         let at = cell(&event["at"]).replace('T', " ").chars().take(19).collect::<String>();
         let head = format!("{:>5}  {at}  {:<8}", cell(&event["seq"]), cell(&event["actor"]));
         out.line(format!("{}  {}", out.paint(Style::Dim, head), told(out, event)))?;

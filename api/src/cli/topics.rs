@@ -35,10 +35,7 @@ pub(super) async fn topic(s: &Session, verb: TopicVerb) -> Result<(), Failure> {
             s.out.answer(&made, |out, _| out.line(format!("topic {}", out.paint(Style::Name, &topic))))
         }
         TopicVerb::List => list(s).await,
-        TopicVerb::Show { topic } => {
-            let shown = s.client.get(&format!("/v1/topics/{topic}")).await?;
-            s.out.answer(&shown, show)
-        }
+        TopicVerb::Show { topic } => shown(s, &topic).await,
         TopicVerb::Append { topic, file } => append(s, &topic, &file).await,
         TopicVerb::Read { topic, partition, from, number, follow } => {
             read(s, &topic, partition, &from, number, follow).await
@@ -53,7 +50,8 @@ pub(super) async fn topic(s: &Session, verb: TopicVerb) -> Result<(), Failure> {
 /// `rekap mirror …`
 pub(super) async fn mirror(s: &Session, verb: MirrorVerb) -> Result<(), Failure> {
     match verb {
-        MirrorVerb::Status => list(s).await,
+        MirrorVerb::Status { topic: None } => list(s).await,
+        MirrorVerb::Status { topic: Some(topic) } => shown(s, &topic).await,
         MirrorVerb::Flush { topic } => {
             let done = s.client.post(&format!("/v1/topics/{topic}/mirror"), &json!({})).await?;
             s.out.answer(&done, |out, _| out.line(format!("{topic} is mirrored up to its end")))
@@ -96,6 +94,12 @@ async fn list(s: &Session) -> Result<(), Failure> {
     })
 }
 
+/// One topic as the server has it.
+async fn shown(s: &Session, topic: &str) -> Result<(), Failure> {
+    let topic = s.client.get(&format!("/v1/topics/{topic}")).await?;
+    s.out.answer(&topic, show)
+}
+
 /// One topic, partition by partition.
 fn show(out: &Out, topic: &Value) -> Result<(), Failure> {
     out.line(format!("{}  {}", out.paint(Style::Name, cell(&topic["topic"])), cell(&topic["incarnation"])))?;
@@ -123,6 +127,9 @@ async fn append(s: &Session, topic: &str, file: &Path) -> Result<(), Failure> {
         if !more {
             break;
         }
+    }
+    if answers.is_empty() {
+        return Err(Failure::Usage(format!("{} holds no event", file.display())));
     }
     let all = json!({"appended": appended, "requests": answers});
     s.out.answer(&all, |out, _| out.line(format!("{} events appended to {topic}", count(appended))))
@@ -154,6 +161,10 @@ async fn read(
         .filter(|p| partition.is_none_or(|only| u64::from(only) == *p))
         .map(|p| (p, from.to_owned()))
         .collect();
+    if next.is_empty() {
+        // The server says what is wrong with a partition that the topic does not have.
+        next.extend(partition.map(|p| (u64::from(p), from.to_owned())));
+    }
     let mut left = number.unwrap_or(u64::MAX);
     loop {
         for (partition, from) in &mut next {

@@ -18,8 +18,6 @@ use crate::Problem;
 
 /// The largest body of a command. A job's spec and query are far smaller; more is a mistake.
 const MAX_COMMAND_BYTES: usize = 2 << 20;
-/// The longest query: far more than a person writes.
-const MAX_QUERY_BYTES: usize = 64 << 10;
 /// How much of a body that is too large is still read, so that the client sees the answer instead of a broken pipe.
 const MAX_DRAINED_BYTES: usize = 256 << 20;
 /// The longest `Idempotency-Key`: enough for any identifier, small enough to be kept for a day.
@@ -214,19 +212,6 @@ fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
             "send the ETag that GET /v1/jobs/{job} answered",
         )),
     }
-}
-
-/// A query of bounded length: parsing and planning recurse over it.
-pub(super) fn bounded(query: &str) -> Result<(), Problem> {
-    if query.len() <= MAX_QUERY_BYTES {
-        return Ok(());
-    }
-    Err(Problem::unprocessable(
-        "QUERY_TOO_LONG",
-        format!("the query has {} bytes, at most {MAX_QUERY_BYTES} are taken", query.len()),
-        "shorten it",
-    )
-    .with("field", "query"))
 }
 
 /// The arguments of a command that takes none.

@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::App;
-use super::extract::{Command, Nothing, Query, bounded};
+use super::extract::{Command, Nothing, Query};
 use super::list::{ListQuery, listing, page};
+use super::query::bounded;
 use crate::Problem;
 
 /// A job as it is sent: `job.toml` without `query`, and the query.
@@ -33,6 +34,8 @@ impl Deploy {
     /// The spec, which has to be of the job in the path.
     fn spec(self, job: &str) -> Result<JobSpec, Problem> {
         bounded(&self.query)?;
+        let checks = self.spec["promote"]["checks"].as_array().into_iter().flatten();
+        checks.filter_map(|check| check["sql"].as_str()).try_for_each(bounded)?;
         let spec = JobSpec::from_json(self.spec, self.query)?;
         if spec.name == job {
             return Ok(spec);

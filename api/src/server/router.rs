@@ -7,7 +7,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::describe::described;
-use super::{App, health, history, jobs, metrics, records, sql, tables, topics, versions};
+use super::{App, health, history, jobs, metrics, records, runbooks, sql, tables, topics, versions};
 use crate::problem::layer::problems_only;
 
 /// The frame of the document; the paths come from the routes.
@@ -53,6 +53,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))
+        .routes(routes!(runbooks::runbook))
         .routes(routes!(openapi))
 }
 

@@ -16,7 +16,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::App;
-use super::extract::{Json, bounded};
+use super::extract::Json;
+use super::query::bounded;
 use crate::Problem;
 
 /// A question.

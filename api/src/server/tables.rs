@@ -189,21 +189,18 @@ fn go_on(cursor: &str, version: u32, table: &Table) -> Result<Cursor, Problem> {
     }
 }
 
-/// 422 for positions that the table can never come to: of a partition that it does not read, or past the log's end.
+/// 422 for positions that the table can never come to: of a partition that it does not read. Those past the log's end may come.
 async fn reachable(app: &App, table: &Table, target: &Positions) -> Result<(), Problem> {
     let at = table.status().positions.clone();
-    let never = |detail| {
-        Err(Problem::unprocessable("INVALID_POSITIONS", detail, "pass on what the append or `Rekap-Positions` said"))
-    };
-    for (topic, partition, _, wanted) in at.missing(target) {
+    for (topic, partition, ..) in at.missing(target) {
         let ranges =
             if at.topics().any(|read| read == topic) { app.log().hot.ranges(topic).await? } else { BTreeMap::new() };
-        match ranges.get(&partition) {
-            None => return never(format!("the table does not read {topic}/{partition}")),
-            Some(range) if range.end < wanted => {
-                return never(format!("{topic}/{partition} ends at {}, before {wanted}", range.end));
-            }
-            Some(_) => {}
+        if !ranges.contains_key(&partition) {
+            return Err(Problem::unprocessable(
+                "INVALID_POSITIONS",
+                format!("the table does not read {topic}/{partition}"),
+                "pass on what the append or `Rekap-Positions` said",
+            ));
         }
     }
     Ok(())
