@@ -1,5 +1,7 @@
 //! Puts the runbook pages into the binary, so that a problem's `type` leads somewhere on every server.
 
+#![allow(clippy::print_stdout, reason = "how a build script talks to cargo")]
+
 use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs, io};

@@ -109,5 +109,6 @@ pub(super) async fn act(s: &Session, it: VersionCommand, verb: &str) -> Result<(
 pub(super) async fn freeze(s: &Session, job: &str, until: &str, note: Option<String>) -> Result<(), Failure> {
     let body = object([("until", json!(until)), ("note", json!(note))]);
     let done = s.client.post(&format!("/v1/jobs/{job}/freeze"), &body).await?;
-    s.out.answer(&done, |out, _| out.line(format!("{job} is frozen until {until} (a moment in the past ends a freeze)")))
+    s.out
+        .answer(&done, |out, _| out.line(format!("{job} is frozen until {until} (a moment in the past ends a freeze)")))
 }

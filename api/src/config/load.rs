@@ -129,7 +129,7 @@ mod tests {
 
     #[test]
     fn an_empty_file_gives_the_defaults_below_its_own_folder() {
-        assert_eq!(load("", &[]).unwrap(), Config::default().anchored(Path::new("")));
+        assert_eq!(load("", &[]).unwrap(), Config { data: "rekap-data".into(), ..Config::default() });
     }
 
     #[test]
