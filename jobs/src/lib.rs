@@ -7,7 +7,9 @@ mod query;
 mod runner;
 mod spec;
 
-pub use query::{Change, CompiledJob, FailedRecord, JobInput, Part, Place, Records, Refusal, Touched, Worker};
+pub use query::{
+    Change, CompiledJob, FailedRecord, JobInput, Part, Place, Records, Refusal, Touched, Worker, check_size,
+};
 pub use runner::{
     Failure, HoldTimedOut, Pace, PartitionStatus, Run, Runner, RunnerHandle, RunnerInit, RunnerStatus, SnapshotError,
 };

@@ -13,6 +13,7 @@ mod aggregates;
 mod branch;
 mod chain;
 mod engine;
+mod gate;
 mod grouped;
 mod inputs;
 mod plan;
@@ -22,6 +23,7 @@ mod retention;
 mod session;
 mod shape;
 mod syntax;
+mod tokens;
 mod tombstones;
 mod upsert;
 
@@ -38,6 +40,7 @@ pub use engine::{Part, Touched, Worker};
 pub use inputs::JobInput;
 pub use records::{Change, FailedRecord, Records};
 pub use refusal::{Place, Refusal};
+pub use tokens::check_size;
 
 use crate::spec::{Digest, JobSpec};
 use aggregate::AggregateQuery;
@@ -81,12 +84,15 @@ impl CompiledJob {
         let plan = session.analyze(syntax.statement()).await.map_err(Refusal::planner)?;
         let shape = Shape::of(plan, &syntax)?;
         let mut warnings = vec![];
-        let mut planner = Planner { spec, session: &session, inputs: &mut inputs, warnings: &mut warnings };
+        let mut planner =
+            Planner { spec, session: &session, syntax: &syntax, inputs: &mut inputs, warnings: &mut warnings };
         let (query, table) = match &shape.aggregate {
             Some(node) => planner.aggregate(&shape, node).map(|(query, table)| (Query::Aggregate(query), table))?,
             None => planner.upsert(&shape).map(|(query, table)| (Query::Upsert(query), table))?,
         };
-        Ok(CompiledJob { name: spec.name.clone(), digest: spec.digest(&decoders), inputs, query, table, warnings })
+        let key = table.key_schema().fields().iter().map(|field| field.name().clone()).collect();
+        let digest = JobSpec { key, ..spec.clone() }.digest(&decoders);
+        Ok(CompiledJob { name: spec.name.clone(), digest, inputs, query, table, warnings })
     }
 
     /// The job's name.
@@ -94,7 +100,7 @@ impl CompiledJob {
         &self.name
     }
 
-    /// The digest of all that decides its rows.
+    /// The digest of all that decides its rows. A key that is not written is taken as what it comes to.
     pub fn digest(&self) -> Digest {
         self.digest
     }

@@ -24,6 +24,7 @@ use super::refusal::Refusal;
 use super::retention::Retention;
 use super::session::Session;
 use super::shape::Shape;
+use super::syntax::Syntax;
 use super::tombstones::TombstoneKeys;
 use super::upsert::{self, UpsertQuery};
 use crate::spec::JobSpec;
@@ -32,6 +33,7 @@ use crate::spec::JobSpec;
 pub(super) struct Planner<'a> {
     pub(super) spec: &'a JobSpec,
     pub(super) session: &'a Session,
+    pub(super) syntax: &'a Syntax,
     pub(super) inputs: &'a mut Vec<JobInput>,
     pub(super) warnings: &'a mut Vec<String>,
 }
@@ -58,6 +60,14 @@ impl Planner<'_> {
         shape: &Shape,
         node: &AggregateNode,
     ) -> Result<(AggregateQuery, TableSchema), Refusal> {
+        if !self.spec.order.is_empty() {
+            let detail = "`order` says which record of a key is newest, and a GROUP BY job uses all of them";
+            return Err(Refusal::new(
+                "ORDER_IN_GROUP_BY",
+                detail,
+                "remove `order`, or use last_value(x ORDER BY time)",
+            ));
+        }
         let mut taken = Taken::default();
         let groups: Vec<usize> = node.group_expr.iter().map(|expr| taken.number(expr)).collect();
         let calls: Vec<AggregateFunction> = node.aggr_expr.iter().map(function).collect();
@@ -72,7 +82,7 @@ impl Planner<'_> {
 
         let above = Chain::of_nodes(self.session, &shape.above, &node.schema).map_err(Refusal::planner)?;
         let output = above.schema().clone();
-        check_names(&output)?;
+        self.check_names(&output)?;
         let (key, group_of_key) = self.group_key(shape, node, &output)?;
         let (branches, columns) = self.aggregate_branches(&shape.below, &taken.0, needs_place)?;
         let input = with_place(&columns, needs_place);
@@ -181,7 +191,7 @@ impl Planner<'_> {
         );
 
         let output = chains[0].2.schema().clone();
-        check_names(&output)?;
+        self.check_names(&output)?;
         let order_fields = chains[0].1.schema().fields()[key.len()..].iter().map(|field| field.as_ref().clone());
         let place = place_fields();
         let place = if by_offset { &place[PLACE_COLUMNS - 1..] } else { &place[..] };
@@ -276,25 +286,51 @@ impl Planner<'_> {
         let names: Vec<&str> = output.fields().iter().map(|field| field.name().as_str()).collect();
         let key: Vec<usize> = if self.spec.key.is_empty() {
             let column = |group| (0..names.len()).find(|column| shown(*column) == Some(group));
-            (0..groups).map(|group| column(group).ok_or_else(|| not_shown(node, group))).collect::<Result<_, _>>()?
+            (0..groups)
+                .map(|group| column(group).ok_or_else(|| self.not_shown(node, group)))
+                .collect::<Result<_, _>>()?
         } else {
             self.spec.key.iter().map(|name| output_column("key", name, &names)).collect::<Result<_, _>>()?
         };
         let of_key = key.iter().map(|column| {
             shown(*column).ok_or_else(|| {
                 let detail = format!("`{}` is in the key and is no column of GROUP BY", names[*column]);
-                Refusal::new("KEY_NOT_GROUPED", detail, "group by that expression, or take it out of `key`")
+                let refusal =
+                    Refusal::new("KEY_NOT_GROUPED", detail, "group by that expression, or take it out of `key`");
+                refusal.at(self.syntax.place_of_output(names[*column]))
             })
         });
         let of_key = of_key.collect::<Result<Vec<_>, _>>()?;
         match (0..groups).find(|group| !of_key.contains(group)) {
-            Some(group) => Err(not_shown(node, group)),
+            Some(group) => Err(self.not_shown(node, group)),
             None if of_key.len() > groups => Err(Refusal::new(
                 "KEY_NOT_GROUPED",
                 "the key names one column of GROUP BY twice",
                 "name each column of GROUP BY once",
             )),
             None => Ok((key, of_key)),
+        }
+    }
+
+    fn not_shown(&self, node: &AggregateNode, group: usize) -> Refusal {
+        let written = self.syntax.groups();
+        let known = (written.len() == node.group_expr.len()).then(|| written[group].clone());
+        let (expr, place) = known.unwrap_or_else(|| (node.group_expr[group].to_string(), None));
+        let detail = format!("the query groups by `{expr}`, which is not a key column of the output");
+        let remedy = format!("SELECT {expr} AS a column of its own, and name it in `key` if that is given");
+        Refusal::new("KEY_NOT_IN_OUTPUT", detail, remedy).at(place)
+    }
+
+    fn check_names(&self, output: &SchemaRef) -> Result<(), Refusal> {
+        let fields = output.fields();
+        match fields.iter().enumerate().find(|(i, field)| fields[..*i].iter().any(|other| other.name() == field.name()))
+        {
+            None => Ok(()),
+            Some((_, field)) => {
+                let detail = format!("two output columns are called `{}`", field.name());
+                let refusal = Refusal::new("DUPLICATE_COLUMN", detail, "give one of them another name with AS");
+                Err(refusal.at(self.syntax.place_of_output(field.name())))
+            }
         }
     }
 
@@ -475,23 +511,6 @@ fn output_column(field: &str, name: &str, names: &[&str]) -> Result<usize, Refus
         let detail = format!("`{field}` names `{name}`, which is not in the output (it has {})", names.join(", "));
         Refusal::new("KEY_NOT_IN_OUTPUT", detail, format!("SELECT … AS {name}, or correct `{field}`"))
     })
-}
-
-fn not_shown(node: &AggregateNode, group: usize) -> Refusal {
-    let expr = &node.group_expr[group];
-    let detail = format!("the query groups by `{expr}`, which is not a key column of the output");
-    Refusal::new("KEY_NOT_IN_OUTPUT", detail, format!("SELECT {expr} as it is, and name it in `key` if that is given"))
-}
-
-fn check_names(output: &SchemaRef) -> Result<(), Refusal> {
-    let fields = output.fields();
-    match fields.iter().enumerate().find(|(i, field)| fields[..*i].iter().any(|other| other.name() == field.name())) {
-        None => Ok(()),
-        Some((_, field)) => {
-            let detail = format!("two output columns are called `{}`", field.name());
-            Err(Refusal::new("DUPLICATE_COLUMN", detail, "give one of them another name with AS"))
-        }
-    }
 }
 
 fn place_in(list: &[usize], wanted: usize) -> usize {

@@ -81,17 +81,25 @@ impl Gate<'_> {
                 format!("{} cannot be run range by range", node_name(other)),
                 "use expressions, WHERE, UNION ALL, GROUP BY and HAVING",
             )
-            .at(place_of(other))),
+            .at(place_of(other).or_else(|| self.syntax.place_of_function(&node_name(other))))),
         }
+    }
+
+    /// Where a function is called first, under any of its names.
+    fn place_of_call(&self, name: &str, aliases: &[String]) -> Option<Place> {
+        let names = std::iter::once(name).chain(aliases.iter().map(String::as_str));
+        names.filter_map(|name| self.syntax.place_of_function(name)).next()
     }
 
     fn aggregate(&self, aggregate: &Aggregate) -> Result<(), Refusal> {
         if aggregate.group_expr.is_empty() {
-            return Err(Refusal::new(
-                "NO_KEY",
-                "an aggregate without GROUP BY has no key",
-                "add a constant to group by: SELECT 'all' AS scope, … GROUP BY 1",
-            ));
+            let first = aggregate.aggr_expr.first().map(|expr| expr.clone().unalias_nested().data);
+            let place = match first {
+                Some(Expr::AggregateFunction(call)) => self.place_of_call(call.func.name(), call.func.aliases()),
+                _ => None,
+            };
+            let remedy = "add a constant to group by: SELECT 'all' AS scope, … GROUP BY 1";
+            return Err(Refusal::new("NO_KEY", "an aggregate without GROUP BY has no key", remedy).at(place));
         }
         aggregate.aggr_expr.iter().try_for_each(|expr| match expr.clone().unalias_nested().data {
             Expr::AggregateFunction(function) => self.function(&function),
@@ -101,7 +109,7 @@ impl Gate<'_> {
 
     fn function(&self, call: &AggregateFunction) -> Result<(), Refusal> {
         let name = call.func.name();
-        let place = self.syntax.place_of_function(name);
+        let place = self.place_of_call(name, call.func.aliases());
         let Some(mergeable) = mergeable(name) else {
             let detail = format!("the aggregate `{name}` has no state of bounded size that can be merged");
             return Err(Refusal::new("AGGREGATE_NOT_MERGEABLE", detail, instead_of(name)).at(place));
@@ -143,11 +151,12 @@ impl Gate<'_> {
 
     fn part(&self, expr: &Expr) -> Result<(), Refusal> {
         match expr {
-            Expr::ScalarFunction(call) if call.func.signature().volatility != Volatility::Immutable => {
+            Expr::ScalarFunction(call) if !is_stable(call.func.name(), call.func.signature().volatility) => {
                 let name = call.func.name();
                 let detail = format!("`{name}()` gives another result when history is replayed");
                 let remedy = "use a time that the record carries, such as _timestamp";
-                Err(Refusal::new("NOT_DETERMINISTIC", detail, remedy).at(self.syntax.place_of_function(name)))
+                let place = self.place_of_call(name, call.func.aliases());
+                Err(Refusal::new("NOT_DETERMINISTIC", detail, remedy).at(place))
             }
             Expr::Alias(_)
             | Expr::Column(_)
@@ -186,6 +195,11 @@ impl Gate<'_> {
         )
         .at(place)
     }
+}
+
+/// Whether a function gives the same for the same arguments, for ever: `version()` is called immutable and changes with an upgrade.
+fn is_stable(name: &str, volatility: Volatility) -> bool {
+    volatility == Volatility::Immutable && name != "version"
 }
 
 /// The name of a plan's top node, for people.

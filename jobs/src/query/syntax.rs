@@ -7,12 +7,14 @@ use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement};
 use datafusion::sql::sqlparser::ast::{
-    Distinct, DuplicateTreatment, Expr, FunctionArguments, GroupByExpr, Ident, ObjectName, Query, Select, SetExpr,
-    SetOperator, SetQuantifier, Spanned, Statement as SqlStatement, TableFactor, Visit, Visitor,
+    Expr, GroupByExpr, Ident, ObjectName, Query, Select, SelectItem, SetExpr, Spanned, Statement as SqlStatement,
+    Value, Visit, Visitor,
 };
 use datafusion::sql::sqlparser::dialect::GenericDialect;
 
+use super::gate::Gate;
 use super::refusal::{Place, Refusal};
+use super::tokens::Tokens;
 
 /// The SQL of a job: exactly one `SELECT`.
 pub(super) struct Syntax {
@@ -22,6 +24,7 @@ pub(super) struct Syntax {
 impl Syntax {
     /// Parses the SQL and refuses what no job can be.
     pub(super) fn parse(sql: &str) -> Result<Self, Refusal> {
+        let tokens = Tokens::of(sql)?;
         let parser = DFParserBuilder::new(sql).with_dialect(&GenericDialect {}).build();
         let mut statements = parser.and_then(|mut p| p.parse_statements()).map_err(Refusal::planner)?;
         let one = "write exactly one SELECT";
@@ -30,18 +33,18 @@ impl Syntax {
             let place = sql_of(second).and_then(|statement| Place::of(statement.span()));
             return Err(Refusal::new("SEVERAL_STATEMENTS", "the SQL has several statements", one).at(place));
         }
-        match statement {
-            Some(Statement::Statement(statement)) => match *statement {
-                SqlStatement::Query(query) => match query.visit(&mut Gate) {
-                    ControlFlow::Continue(()) => Ok(Syntax { query }),
-                    ControlFlow::Break(refusal) => Err(refusal),
+        let Some(statement) = statement else { return Err(Refusal::new("NOT_A_SELECT", "the SQL is empty", one)) };
+        let other = match statement {
+            Statement::Statement(statement) => match *statement {
+                SqlStatement::Query(query) => match query.visit(&mut Gate(&tokens)) {
+                    ControlFlow::Continue(()) => return Ok(Syntax { query }),
+                    ControlFlow::Break(refusal) => return Err(refusal),
                 },
-                other => Err(Refusal::new("NOT_A_SELECT", format!("`{}` is no SELECT", first_word(&other)), one)
-                    .at(Place::of(other.span()))),
+                other => first_word(&other),
             },
-            Some(other) => Err(Refusal::new("NOT_A_SELECT", format!("`{}` is no SELECT", first_word(&other)), one)),
-            None => Err(Refusal::new("NOT_A_SELECT", "the SQL is empty", one)),
-        }
+            other => first_word(&other),
+        };
+        Err(Refusal::new("NOT_A_SELECT", format!("`{other}` is no SELECT"), one).at(tokens.first()))
     }
 
     /// The statement to plan.
@@ -64,6 +67,67 @@ impl Syntax {
             ControlFlow::Break(place) => place,
             ControlFlow::Continue(()) => None,
         }
+    }
+}
+
+impl Syntax {
+    /// The expressions of GROUP BY as they are written, with their places.
+    pub(super) fn groups(&self) -> Vec<(String, Option<Place>)> {
+        let mut groups = Groups(vec![]);
+        let _ = self.query.visit(&mut groups);
+        groups.0
+    }
+
+    /// Where the last output column of that name stands.
+    pub(super) fn place_of_output(&self, name: &str) -> Option<Place> {
+        let mut body = self.query.body.as_ref();
+        let select = loop {
+            match body {
+                SetExpr::Select(select) => break select,
+                SetExpr::Query(query) => body = query.body.as_ref(),
+                SetExpr::SetOperation { left, .. } => body = left,
+                _ => return None,
+            }
+        };
+        let called = |item: &&SelectItem| match item {
+            SelectItem::ExprWithAlias { alias, .. } => normal(alias) == name,
+            SelectItem::UnnamedExpr(Expr::Identifier(ident)) => normal(ident) == name,
+            SelectItem::UnnamedExpr(Expr::CompoundIdentifier(parts)) => {
+                parts.last().map(normal).as_deref() == Some(name)
+            }
+            _ => false,
+        };
+        select.projection.iter().rev().find(called).and_then(|item| Place::of(item.span()))
+    }
+}
+
+struct Groups(Vec<(String, Option<Place>)>);
+
+impl Visitor for Groups {
+    type Break = ();
+
+    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<()> {
+        let GroupByExpr::Expressions(exprs, _) = &select.group_by else { return ControlFlow::Continue(()) };
+        self.0.extend(exprs.iter().map(|expr| match item(expr, select) {
+            Some(item) => (written(item), Place::of(item.span())),
+            None => (expr.to_string(), Place::of(expr.span())),
+        }));
+        ControlFlow::Continue(())
+    }
+}
+
+/// The item of SELECT that an expression of GROUP BY names by its number.
+fn item<'a>(expr: &Expr, select: &'a Select) -> Option<&'a SelectItem> {
+    let Expr::Value(value) = expr else { return None };
+    let Value::Number(number, _) = &value.value else { return None };
+    select.projection.get(number.to_string().parse::<usize>().ok()?.checked_sub(1)?)
+}
+
+/// An item of SELECT without its alias.
+fn written(item: &SelectItem) -> String {
+    match item {
+        SelectItem::ExprWithAlias { expr, .. } | SelectItem::UnnamedExpr(expr) => expr.to_string(),
+        other => other.to_string(),
     }
 }
 
@@ -118,128 +182,4 @@ impl Visitor for Search<'_> {
             _ => ControlFlow::Continue(()),
         }
     }
-}
-
-struct Gate;
-
-impl Visitor for Gate {
-    type Break = Refusal;
-
-    fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Refusal> {
-        let unsorted = "remove it: a table is read in key order, and readers say how many rows they want";
-        if let Some(order) = &query.order_by {
-            return refuse("ORDER_BY", "ORDER BY has no meaning in a table that grows", unsorted, order.span());
-        }
-        if let Some(limit) = &query.limit_clause {
-            return refuse("LIMIT", "LIMIT has no meaning in a table that grows", unsorted, limit.span());
-        }
-        if query.fetch.is_some() {
-            return refuse("LIMIT", "FETCH has no meaning in a table that grows", unsorted, query.span());
-        }
-        if let Some(with) = query.with.as_ref().filter(|with| with.recursive) {
-            return refuse(
-                "RECURSIVE",
-                "a recursive CTE is not incremental",
-                "write it without recursion",
-                with.span(),
-            );
-        }
-        if !query.locks.is_empty() || !query.pipe_operators.is_empty() || query.for_clause.is_some() {
-            return refuse("UNSUPPORTED_SQL", "this clause is not part of a job's SQL", "remove it", query.span());
-        }
-        set_expression(&query.body)
-    }
-
-    fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Refusal> {
-        if let Some(Distinct::Distinct | Distinct::On(_)) = &select.distinct {
-            return refuse(
-                "DISTINCT",
-                "SELECT DISTINCT is not incremental",
-                "use GROUP BY over these columns",
-                select.span(),
-            );
-        }
-        if let GroupByExpr::Expressions(_, modifiers) = &select.group_by
-            && !modifiers.is_empty()
-        {
-            return refuse(
-                "GROUPING_SETS",
-                "one row has one key",
-                "write one job per grouping",
-                select.group_by.span(),
-            );
-        }
-        let joins = "joins are not built yet; UNION ALL of inputs is, and GROUP BY over it can bring records together";
-        match select.from.as_slice() {
-            [] => refuse("NO_INPUT", "the SELECT reads no input", "name an input of the job in FROM", select.span()),
-            [one] => match one.joins.first() {
-                None => ControlFlow::Continue(()),
-                Some(join) => refuse("JOIN", "the SELECT joins", joins, join.relation.span()),
-            },
-            [_, second, ..] => refuse("JOIN", "the SELECT reads several inputs side by side", joins, second.span()),
-        }
-    }
-
-    fn pre_visit_table_factor(&mut self, table: &TableFactor) -> ControlFlow<Refusal> {
-        match table {
-            TableFactor::Table { args: None, sample: None, version: None, .. } => ControlFlow::Continue(()),
-            TableFactor::Derived { lateral: false, sample: None, .. } => ControlFlow::Continue(()),
-            other => refuse(
-                "UNSUPPORTED_FROM",
-                format!("`{other}` is no input"),
-                "name an input of the job, a CTE or a SELECT in FROM",
-                other.span(),
-            ),
-        }
-    }
-
-    fn pre_visit_expr(&mut self, expr: &Expr) -> ControlFlow<Refusal> {
-        let flat = "compute it in the job that fills the other table, or in the query that reads both";
-        match expr {
-            Expr::Subquery(query) | Expr::Exists { subquery: query, .. } | Expr::InSubquery { subquery: query, .. } => {
-                refuse("SUBQUERY", "a subquery in an expression is not incremental", flat, query.span())
-            }
-            Expr::Function(function) if function.over.is_some() => {
-                let detail = format!("the window function `{}` needs rows that come later", function.name);
-                let remedy = "use GROUP BY with date_bin(INTERVAL '1 minute', time), or last_value(x ORDER BY time)";
-                refuse("WINDOW_FUNCTION", detail, remedy, function.span())
-            }
-            Expr::Function(function) => match &function.args {
-                FunctionArguments::List(list) if list.duplicate_treatment == Some(DuplicateTreatment::Distinct) => {
-                    let detail = format!("`{}(DISTINCT …)` needs every value of the past", function.name);
-                    refuse(
-                        "DISTINCT",
-                        detail,
-                        "use approx_distinct(x), or GROUP BY x in a job of its own",
-                        function.span(),
-                    )
-                }
-                _ => ControlFlow::Continue(()),
-            },
-            _ => ControlFlow::Continue(()),
-        }
-    }
-}
-
-fn set_expression(body: &SetExpr) -> ControlFlow<Refusal> {
-    match body {
-        SetExpr::Select(_) | SetExpr::Query(_) => ControlFlow::Continue(()),
-        SetExpr::SetOperation { op: SetOperator::Union, set_quantifier: SetQuantifier::All, left, right } => {
-            set_expression(left)?;
-            set_expression(right)
-        }
-        SetExpr::SetOperation { op, left, .. } => {
-            refuse("SET_OPERATION", format!("{op} compares rows with each other"), "use UNION ALL", left.span())
-        }
-        other => refuse("NOT_A_SELECT", format!("`{other}` is no SELECT"), "write one SELECT", other.span()),
-    }
-}
-
-fn refuse(
-    code: &str,
-    detail: impl Into<String>,
-    remedy: impl Into<String>,
-    span: datafusion::sql::sqlparser::tokenizer::Span,
-) -> ControlFlow<Refusal> {
-    ControlFlow::Break(Refusal::new(code, detail, remedy).at(Place::of(span)))
 }

@@ -19,13 +19,13 @@ async fn refusal(toml: &str, query: &str) -> Refusal {
 /// Query, code, place.
 type Refused = (&'static str, &'static str, Option<(u64, u64)>);
 
-const REFUSED: [Refused; 40] = [
+const REFUSED: [Refused; 46] = [
     ("SELECT k FROM t; SELECT k FROM t", "SEVERAL_STATEMENTS", Some((1, 18))),
     ("-- nothing", "NOT_A_SELECT", None),
-    ("DROP TABLE t", "NOT_A_SELECT", None),
+    ("DROP TABLE t", "NOT_A_SELECT", Some((1, 1))),
     ("INSERT INTO t VALUES (1)", "NOT_A_SELECT", Some((1, 1))),
     ("VALUES (1)", "NOT_A_SELECT", None),
-    ("EXPLAIN SELECT k FROM t", "NOT_A_SELECT", None),
+    (" EXPLAIN SELECT k FROM t", "NOT_A_SELECT", Some((1, 2))),
     ("SELECT k FROM", "INVALID_SQL", None),
     ("SELECT k,\n  count(* FROM t", "INVALID_SQL", Some((2, 11))),
     ("SELECT nope, count(*)\nFROM t GROUP BY 1", "INVALID_SQL", Some((1, 8))),
@@ -50,11 +50,11 @@ const REFUSED: [Refused; 40] = [
     ("SELECT k, count(*) FROM t WHERE n IN (SELECT n FROM u) GROUP BY k", "SUBQUERY", None),
     ("SELECT k, count(*) FROM t WHERE n > (SELECT max(n) FROM u) GROUP BY k", "SUBQUERY", None),
     ("SELECT k, count(*) FROM t WHERE EXISTS (SELECT 1 FROM u) GROUP BY k", "SUBQUERY", None),
-    ("SELECT k FROM t UNION SELECT k FROM u", "SET_OPERATION", Some((1, 1))),
-    ("SELECT k FROM t EXCEPT SELECT k FROM u", "SET_OPERATION", Some((1, 1))),
+    ("SELECT k FROM t UNION SELECT k FROM u", "SET_OPERATION", Some((1, 23))),
+    ("SELECT k FROM t EXCEPT SELECT k FROM u", "SET_OPERATION", Some((1, 24))),
     ("SELECT k, n, count(*) FROM t GROUP BY GROUPING SETS ((k), (n))", "NOT_INCREMENTAL", None),
     ("SELECT k, n, count(*) FROM t GROUP BY ROLLUP (k, n)", "NOT_INCREMENTAL", None),
-    ("SELECT count(*) AS c FROM t", "NO_KEY", None),
+    ("SELECT count(*) AS c FROM t", "NO_KEY", Some((1, 8))),
     ("SELECT 1 AS one", "NO_INPUT", Some((1, 1))),
     ("SELECT c, count(*) FROM (SELECT k, count(*) AS c FROM t GROUP BY k) GROUP BY c", "NESTED_AGGREGATE", None),
     (
@@ -62,8 +62,14 @@ const REFUSED: [Refused; 40] = [
         "NESTED_AGGREGATE",
         None,
     ),
-    ("WITH RECURSIVE r AS (SELECT k FROM t UNION ALL SELECT k FROM r) SELECT k FROM r", "RECURSIVE", Some((1, 1))),
-    ("SELECT unnest(l) AS x, count(*) FROM t GROUP BY 1", "NOT_INCREMENTAL", None),
+    ("WITH RECURSIVE r AS (SELECT k FROM t UNION ALL SELECT k FROM r) SELECT k FROM r", "RECURSIVE", Some((1, 6))),
+    ("SELECT unnest(l) AS x, count(*) FROM t GROUP BY 1", "NOT_INCREMENTAL", Some((1, 8))),
+    ("SELECT k, max(current_timestamp) FROM t GROUP BY k", "NOT_DETERMINISTIC", Some((1, 15))),
+    ("SELECT k, max(version()) FROM t GROUP BY k", "NOT_DETERMINISTIC", Some((1, 15))),
+    ("SELECT k, grouping(k) AS g FROM t GROUP BY k", "AGGREGATE_NOT_MERGEABLE", Some((1, 11))),
+    ("SELECT k, n INTO x FROM t", "UNSUPPORTED_SQL", Some((1, 13))),
+    ("SELECT k FROM t FOR UPDATE", "UNSUPPORTED_SQL", Some((1, 17))),
+    ("SELECT k FROM t FETCH FIRST 5 ROWS ONLY", "LIMIT", Some((1, 17))),
 ];
 
 #[tokio::test]
@@ -91,6 +97,7 @@ async fn a_key_that_does_not_fit_the_query_is_refused() {
         ("key = ['c']", "SELECT k, count(*) AS c FROM t GROUP BY k", "KEY_NOT_GROUPED"),
         ("key = ['k', 'u']", "SELECT k, upper(k) AS u, count(*) AS c FROM t GROUP BY k", "KEY_NOT_GROUPED"),
         ("key = ['k', 'j']", "SELECT k, k AS j, count(*) AS c FROM t GROUP BY k", "KEY_NOT_GROUPED"),
+        ("order = ['c']", "SELECT k, count(*) AS c FROM t GROUP BY k", "ORDER_IN_GROUP_BY"),
         ("time = 'c'", "SELECT k, count(*) AS c FROM t GROUP BY k", "TIME_NOT_IN_KEY"),
         ("time = 'n'", "SELECT n, count(*) AS c FROM t GROUP BY n", "TIME_NOT_A_TIMESTAMP"),
     ];
@@ -106,6 +113,26 @@ async fn a_topic_or_a_column_that_there_is_not_is_refused() {
     assert_eq!(refusal(&missing, "SELECT k, count(*) FROM t GROUP BY k").await.code, "UNKNOWN_TOPIC");
     let clashing = format!("{TOML}[inputs.u.columns]\n_x = 'text'\n");
     assert_eq!(refusal(&clashing, "SELECT k, count(*) FROM t GROUP BY k").await.code, "INVALID_COLUMNS");
+}
+
+#[tokio::test]
+async fn a_missing_group_column_is_named_as_it_is_written() {
+    let query = "SELECT k, count(*) AS c\nFROM t GROUP BY k, date_bin(INTERVAL '1 minute', at)";
+    let refusal = refusal(TOML, query).await;
+    assert_eq!(refusal.place, Some(Place { line: 2, column: 20 }));
+    assert!(refusal.detail.contains("`date_bin(INTERVAL '1 minute', at)`"), "{refusal}");
+}
+
+#[tokio::test]
+async fn a_key_left_out_has_the_digest_of_what_it_comes_to() {
+    let query = "SELECT k, n, count(*) AS c FROM t GROUP BY k, n";
+    let keyed = |key: &str| format!("name = 'test'\n{key}\n[inputs.t]\ntopic = 't'\n");
+    let mut digests = vec![];
+    for key in ["", "key = ['k', 'n']", "key = ['n', 'k']"] {
+        digests.push(compile(&keyed(key), query, &[events("t")]).await.unwrap().digest());
+    }
+    assert_eq!(digests[0], digests[1]);
+    assert_ne!(digests[0], digests[2]);
 }
 
 #[tokio::test]

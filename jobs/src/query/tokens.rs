@@ -1,0 +1,141 @@
+//! SQL as a flat list of tokens: how large it is, and where its words stand.
+//!
+//! A long chain of operators nests as deep as it is long, and a tree that deep overflows the stack wherever it is walked or dropped. So
+//! SQL is measured here, flat, before anything builds a tree of it.
+
+use datafusion::sql::sqlparser::dialect::GenericDialect;
+use datafusion::sql::sqlparser::keywords::Keyword;
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
+
+use super::refusal::{Place, Refusal};
+
+/// The longest SQL that is looked at: far above what people write.
+const MAX_SQL_BYTES: usize = 64 << 10;
+
+/// The most operators in one chain, as in `a + b + c`: each nests one level deeper, and 500 levels fit on every thread's stack.
+const MAX_CHAIN: usize = 500;
+
+/// The most SELECTs in one statement: UNION ALL nests as operators do.
+const MAX_SELECTS: usize = 200;
+
+/// Refuses SQL that is too long or nests too deep to be planned. Cheap, and safe on any text.
+pub fn check_size(sql: &str) -> Result<(), Refusal> {
+    Tokens::of(sql).map(|_| ())
+}
+
+/// The tokens of some SQL of bearable size.
+pub(super) struct Tokens(Vec<TokenWithSpan>);
+
+impl Tokens {
+    pub(super) fn of(sql: &str) -> Result<Self, Refusal> {
+        if sql.len() > MAX_SQL_BYTES {
+            let detail = format!("the SQL has {} bytes, at most {MAX_SQL_BYTES} are taken", sql.len());
+            return Err(Refusal::new("QUERY_TOO_LONG", detail, "write it shorter"));
+        }
+        let tokens = Tokenizer::new(&GenericDialect {}, sql).tokenize_with_location();
+        let tokens =
+            tokens.map_err(|e| Refusal::new("INVALID_SQL", e.message, "correct the SQL").at(place(e.location)))?;
+        let tokens = Tokens(tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect());
+        tokens.check()?;
+        Ok(tokens)
+    }
+
+    /// Where the first word stands.
+    pub(super) fn first(&self) -> Option<Place> {
+        self.0.first().and_then(|token| Place::of(token.span))
+    }
+
+    /// Where a keyword stands first.
+    pub(super) fn keyword(&self, keyword: Keyword) -> Option<Place> {
+        let is = |token: &&TokenWithSpan| matches!(&token.token, Token::Word(word) if word.keyword == keyword);
+        self.0.iter().find(is).and_then(|token| Place::of(token.span))
+    }
+
+    fn check(&self) -> Result<(), Refusal> {
+        let (mut chains, mut selects) = (vec![0], 0);
+        for token in &self.0 {
+            let kind = kind(&token.token);
+            let chain = chains.last_mut().expect("the outermost chain is never closed");
+            match kind {
+                Kind::Open => chains.push(0),
+                Kind::Close => close(&mut chains),
+                Kind::Break => *chain = 0,
+                Kind::Link => *chain += 1,
+                Kind::Select => {
+                    *chain = 0;
+                    selects += 1;
+                }
+                Kind::Other => {}
+            }
+            if selects > MAX_SELECTS || chains.last().is_some_and(|chain| *chain > MAX_CHAIN) {
+                let detail = format!("the SQL chains more than {MAX_CHAIN} operators or {MAX_SELECTS} SELECTs");
+                return Err(Refusal::new("QUERY_TOO_LONG", detail, "write it shorter").at(Place::of(token.span)));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn place(location: datafusion::sql::sqlparser::tokenizer::Location) -> Option<Place> {
+    (location.line > 0).then_some(Place { line: location.line, column: location.column })
+}
+
+/// Goes on with the chain around a closed parenthesis.
+fn close(chains: &mut Vec<usize>) {
+    if chains.len() > 1 {
+        chains.pop();
+    }
+}
+
+enum Kind {
+    Open,
+    Close,
+    /// Begins a new chain.
+    Break,
+    /// Makes the chain one longer.
+    Link,
+    Select,
+    Other,
+}
+
+fn kind(token: &Token) -> Kind {
+    match token {
+        Token::LParen => Kind::Open,
+        Token::RParen => Kind::Close,
+        Token::Comma | Token::SemiColon => Kind::Break,
+        Token::Word(word) => match word.keyword {
+            Keyword::SELECT => Kind::Select,
+            Keyword::FROM | Keyword::WHERE | Keyword::GROUP | Keyword::HAVING => Kind::Break,
+            Keyword::AND | Keyword::OR | Keyword::NOT | Keyword::IS | Keyword::LIKE | Keyword::ILIKE => Kind::Link,
+            Keyword::BETWEEN | Keyword::IN | Keyword::COLLATE | Keyword::AT | Keyword::CASE => Kind::Link,
+            _ => Kind::Other,
+        },
+        Token::Number(..) | Token::SingleQuotedString(_) | Token::EOF => Kind::Other,
+        _ => Kind::Link,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sql_that_would_nest_too_deep_is_refused_wherever_the_chain_stands() {
+        let chain = |link: &str, n: usize| format!("SELECT {}1", format!("1{link}").repeat(n));
+        for link in [" + ", " AND ", "::int || ", " = ", " UNION ALL SELECT "] {
+            let refusal = check_size(&chain(link, 2_000)).unwrap_err();
+            assert_eq!(refusal.code, "QUERY_TOO_LONG", "{link}");
+            assert!(refusal.place.is_some());
+        }
+        assert_eq!(check_size(&" ".repeat(100_000)).unwrap_err().code, "QUERY_TOO_LONG");
+        assert_eq!(check_size(&format!("SELECT {}1", "- ".repeat(5_000))).unwrap_err().code, "QUERY_TOO_LONG");
+    }
+
+    #[test]
+    fn what_people_write_is_not_too_long() {
+        let columns: Vec<String> = (0..300).map(|i| format!("sum(a + {i}) AS c{i}")).collect();
+        assert_eq!(check_size(&format!("SELECT k, {} FROM t GROUP BY k", columns.join(", "))), Ok(()));
+        let tests: Vec<String> = (0..200).map(|i| format!("k = 'x{i}'")).collect();
+        assert_eq!(check_size(&format!("SELECT k FROM t WHERE {}", tests.join(" OR "))), Ok(()));
+    }
+}
