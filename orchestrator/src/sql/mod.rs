@@ -57,6 +57,7 @@ pub(crate) fn session() -> SessionContext {
 
 /// Starts one SELECT in `session`; everything else is refused.
 pub(crate) async fn select(session: &SessionContext, sql: &str) -> Result<SendableRecordBatchStream, SqlError> {
+    rekap_jobs::check_size(sql).map_err(|refusal| SqlError::Invalid(refusal.to_string()))?;
     let state = session.state();
     let statement = state.sql_to_statement(sql, &state.config().options().sql_parser.dialect)?;
     match &statement {
