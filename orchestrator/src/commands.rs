@@ -7,13 +7,17 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rekap_jobs::{CompiledJob, JobSpec};
-use rekap_tiered_storage::{Positions, Start, Timestamp, Topic};
+use rekap_tables::TableSchema;
+use rekap_tiered_storage::{LogError, Positions, Start, Timestamp, Topic};
+use serde::Serialize;
+use serde_json::Value;
 
 use crate::decide::{self, DeployDecision, PromoteDecision};
-use crate::event::What;
+use crate::event::{Event, What};
 use crate::state::{Job, State};
+use crate::verify::plan_checks;
 use crate::views::{Armed, Deployed, Promoted, Promotion, RolledBack};
-use crate::{By, Orchestrator, Rejection};
+use crate::{By, CatalogError, Orchestrator, Rejection};
 
 impl Orchestrator {
     /// Deploys a spec: makes a new version, finds the live one that it already is, or changes the policy of promotion only.
@@ -23,6 +27,7 @@ impl Orchestrator {
         }
         let topics = self.topics_of(&spec).await?;
         let compiled = CompiledJob::compile(&spec, &topics).await.map_err(refused)?;
+        self.admit_checks(&spec, compiled.table_schema()).await?;
         let start = self.start_of(&spec, &topics, None).await?;
         let digest = compiled.digest().to_string();
         let warnings = compiled.warnings().to_vec();
@@ -90,68 +95,110 @@ impl Orchestrator {
     }
 
     /// Asks for another verification.
-    pub async fn verify(&self, job: &str, version: u32, by: By) -> Result<(), Rejection> {
-        self.change(job, by, move |job, _| decide::verify(job, version)).await
+    pub async fn verify(self: &Arc<Self>, job: &str, version: u32, by: By) -> Result<Value, Rejection> {
+        self.change_version(job, version, by, decide::verify).await
     }
 
     /// Gives up a candidate.
-    pub async fn abort(&self, job: &str, version: u32, by: By) -> Result<(), Rejection> {
-        self.change(job, by, move |job, _| decide::abort(job, version)).await
+    pub async fn abort(self: &Arc<Self>, job: &str, version: u32, by: By) -> Result<Value, Rejection> {
+        self.change_version(job, version, by, decide::abort).await
     }
 
     /// Lets a version wait.
-    pub async fn pause(&self, job: &str, version: u32, by: By) -> Result<(), Rejection> {
-        self.change(job, by, move |job, _| decide::pause(job, version)).await
+    pub async fn pause(self: &Arc<Self>, job: &str, version: u32, by: By) -> Result<Value, Rejection> {
+        self.change_version(job, version, by, decide::pause).await
     }
 
     /// Lets a version that was paused or failed go on.
-    pub async fn resume(&self, job: &str, version: u32, by: By) -> Result<(), Rejection> {
-        self.change(job, by, move |job, _| decide::resume(job, version)).await
+    pub async fn resume(self: &Arc<Self>, job: &str, version: u32, by: By) -> Result<Value, Rejection> {
+        self.change_version(job, version, by, decide::resume).await
     }
 
-    /// Lets a version that does not serve go.
-    pub async fn retire(&self, job: &str, version: u32, by: By) -> Result<(), Rejection> {
-        self.change(job, by, move |job, _| decide::retire(job, version)).await
+    /// Lets a version go that no rollback needs.
+    pub async fn retire(self: &Arc<Self>, job: &str, version: u32, by: By) -> Result<Value, Rejection> {
+        self.change_version(job, version, by, decide::retire).await
     }
 
     /// Replays a version into a fresh table, from `start` or from where its spec says.
-    pub async fn replay(&self, job: &str, version: u32, start: Option<Start>, by: By) -> Result<(), Rejection> {
+    pub async fn replay(
+        self: &Arc<Self>,
+        job: &str,
+        version: u32,
+        start: Option<Start>,
+        by: By,
+    ) -> Result<Value, Rejection> {
+        if let Some(answer) = self.book.answered(&by)? {
+            return Ok(answer);
+        }
         let state = self.state();
         let known = state.job(job)?.version(version)?;
         let positions = self.start_of(&known.spec, &known.topics, start).await?;
-        self.change(job, by, move |job, _| decide::replay(job, version, positions).map(Some)).await
+        let replay = move |job: &Job, version| decide::replay(job, version, positions).map(Some);
+        self.change_version(job, version, by, replay).await
     }
 
     /// Stops automatic promotion, clean-up and others' promotions until then.
-    pub async fn freeze(&self, job: &str, until: Timestamp, by: By) -> Result<(), Rejection> {
+    pub async fn freeze(self: &Arc<Self>, job: &str, until: Timestamp, by: By) -> Result<Value, Rejection> {
         let actor = by.actor.clone();
-        self.change(job, by, move |job, now| decide::freeze(job, &actor, until, now).map(Some)).await
+        self.change_job(job, by, move |job, now| decide::freeze(job, &actor, until, now)).await
     }
 
     /// Sets until when the former versions are kept warm.
-    pub async fn rollback_window(&self, job: &str, until: Timestamp, by: By) -> Result<(), Rejection> {
-        self.change(job, by, move |_, now| decide::rollback_window(until, now).map(Some)).await
+    pub async fn rollback_window(self: &Arc<Self>, job: &str, until: Timestamp, by: By) -> Result<Value, Rejection> {
+        self.change_job(job, by, move |_, now| decide::rollback_window(until, now)).await
     }
 
     /// Deletes a job: retires all of its versions and takes its alias away.
     pub async fn delete_job(&self, job: &str, by: By) -> Result<(), Rejection> {
-        let actor = by.actor.clone();
-        self.change(job, by, move |job, now| decide::refuse_others(job, &actor, now).map(|()| Some(What::Deleted {})))
-            .await
-    }
-
-    /// A command that answers nothing but that it is done.
-    async fn change(
-        &self,
-        job: &str,
-        by: By,
-        decide: impl FnOnce(&Job, Timestamp) -> Result<Option<What>, Rejection> + Send + 'static,
-    ) -> Result<(), Rejection> {
-        let (name, if_match) = (job.to_owned(), by.if_match);
+        let (name, actor, if_match) = (job.to_owned(), by.actor.clone(), by.if_match);
         let decide = move |state: &State, now| {
             let job = state.job(&name)?;
             decide::admit(job, if_match)?;
-            Ok((decide(job, now)?, ()))
+            decide::refuse_others(job, &actor, now)?;
+            Ok((Some(What::Deleted {}), ()))
+        };
+        self.write(&by, job, decide).await
+    }
+
+    /// A command about one version. It answers the version as it is after it.
+    async fn change_version(
+        self: &Arc<Self>,
+        job: &str,
+        version: u32,
+        by: By,
+        decide: impl FnOnce(&Job, u32) -> Result<Option<What>, Rejection> + Send + 'static,
+    ) -> Result<Value, Rejection> {
+        let show = move |this: &Self, job: &Job| to_json(&this.version_view(job, job.version(version)?));
+        self.change(job, by, move |job, _| decide(job, version), show).await
+    }
+
+    /// A command about a job. It answers the job as it is after it.
+    async fn change_job(
+        self: &Arc<Self>,
+        job: &str,
+        by: By,
+        decide: impl FnOnce(&Job, Timestamp) -> Result<What, Rejection> + Send + 'static,
+    ) -> Result<Value, Rejection> {
+        let show = |this: &Self, job: &Job| to_json(&this.job_view(job));
+        self.change(job, by, move |job, now| decide(job, now).map(Some), show).await
+    }
+
+    /// A command whose answer is a view of the state after it; the same request gets the same answer for a day.
+    async fn change(
+        self: &Arc<Self>,
+        job: &str,
+        by: By,
+        decide: impl FnOnce(&Job, Timestamp) -> Result<Option<What>, Rejection> + Send + 'static,
+        show: impl FnOnce(&Self, &Job) -> Result<Value, Rejection> + Send + 'static,
+    ) -> Result<Value, Rejection> {
+        let (this, name, actor, if_match) = (self.clone(), job.to_owned(), by.actor.clone(), by.if_match);
+        let decide = move |state: &State, now| {
+            let job = state.job(&name)?;
+            decide::admit(job, if_match)?;
+            let what = decide(job, now)?;
+            let after = state.after(what.clone().map(|what| Event::new(&name, what)), &actor, now);
+            let answer = show(&this, after.job(&name)?)?;
+            Ok((what, answer))
         };
         self.write(&by, job, decide).await
     }
@@ -177,16 +224,54 @@ impl Orchestrator {
         for (name, input) in &spec.inputs {
             let Some(topic) = topics.get(name) else { continue };
             let start = start.clone().unwrap_or_else(|| input.start.clone());
-            let resolved = self.log.resolve_start(topic, start).await;
-            positions = positions.max(&resolved.map_err(|error| unknown_input(name, error))?);
+            let resolved = self.log.resolve_start(topic, start).await.map_err(|error| unknown_input(name, error))?;
+            self.refuse_past_end(name, topic, &resolved).await?;
+            positions = positions.max(&resolved);
         }
         Ok(positions)
     }
+
+    /// Nothing can be read from where nothing has been written.
+    async fn refuse_past_end(&self, input: &str, topic: &Topic, start: &Positions) -> Result<(), Rejection> {
+        for (partition, range) in self.log.hot.ranges(&topic.name).await? {
+            let from = start.get(&topic.name, partition).unwrap_or_default();
+            if from > range.end {
+                return Err(Rejection::Refused {
+                    code: "START_PAST_END".into(),
+                    place: None,
+                    detail: format!(
+                        "`inputs.{input}.start`: partition {partition} of `{}` ends at {}, {from} is past it",
+                        topic.name, range.end
+                    ),
+                    remedy: "name an offset up to the end, or \"end\"".into(),
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Refuses checks that could never be asked: of one name, or no SELECT over `old`, `new` and `diff`.
+    pub(crate) async fn admit_checks(&self, spec: &JobSpec, new: &TableSchema) -> Result<(), Rejection> {
+        let state = self.state();
+        let serving = state.job(&spec.name).ok().and_then(|job| job.serving());
+        let old = serving.and_then(|version| self.fleet.get(&spec.name, version.number));
+        let old = old.as_ref().map_or(new, |old| old.table.schema());
+        let refused = |(i, detail, remedy): (usize, String, String)| Rejection::Refused {
+            code: "INVALID_CHECK".into(),
+            place: None,
+            detail: format!("`promote.checks[{i}]`: {detail}"),
+            remedy,
+        };
+        plan_checks(old, new, &spec.promote.checks).await.map_err(refused)
+    }
+}
+
+fn to_json<V: Serialize>(view: &V) -> Result<Value, Rejection> {
+    Ok(serde_json::to_value(view).map_err(CatalogError::encoding)?)
 }
 
 /// A topic that a spec names and that is not as it says: the spec is at fault, not the address.
-fn unknown_input(input: &str, error: rekap_tiered_storage::LogError) -> Rejection {
-    use rekap_tiered_storage::LogError;
+fn unknown_input(input: &str, error: LogError) -> Rejection {
     let code = match &error {
         LogError::UnknownTopic(_) => "UNKNOWN_TOPIC",
         LogError::UnknownPartition { .. } => "UNKNOWN_PARTITION",

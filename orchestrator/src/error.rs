@@ -258,7 +258,9 @@ impl Rejection {
             Rejection::CannotRollBack { job, .. } => {
                 format!("`rekap versions {job}` shows what is warm; a fresh version takes `rekap deploy --rebuild`")
             }
-            Rejection::InUse { .. } => "deploy with `rebuild` to replay into a new version beside it".into(),
+            Rejection::InUse { .. } => {
+                "deploy with `rebuild` to replay into a new version beside it; what is warm goes by itself when its window ends (`rollback-window`)".into()
+            },
             Rejection::WrongPhase { job, version, .. } => {
                 format!("`rekap watch {job}@{version}` shows where it stands")
             }

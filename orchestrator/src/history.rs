@@ -6,6 +6,7 @@
 use tokio::sync::watch;
 
 use crate::catalog::{Audit, Entry};
+use crate::event::What;
 use crate::orchestrator::blocking;
 use crate::views::{EventView, EventsPage};
 use crate::{Orchestrator, Rejection};
@@ -18,7 +19,8 @@ impl Orchestrator {
     pub async fn history(&self, job: &str, after: u64, limit: usize) -> Result<EventsPage, Rejection> {
         self.state().job(job)?;
         let job = job.to_owned();
-        self.events_page(after, limit, move |entry| entry.event.job == job).await
+        let happened = |entry: &Entry| !matches!(entry.event.what, What::Answered {});
+        self.events_page(after, limit, move |entry| entry.event.job == job && happened(entry)).await
     }
 
     /// A page of all that happened, after the event with that seq.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rekap_jobs::{CompiledJob, JobSpec};
+use rekap_jobs::{CompiledJob, JobSpec, Place};
 use rekap_tables::TableSchema;
 use rekap_tiered_storage::{Extent, Offset, OffsetRange, Partition, Positions, Tier, Topic};
 use serde_json::Value;
@@ -27,6 +27,7 @@ impl Orchestrator {
         match self.plan_replay(&state, spec, &mut report).await {
             Ok(()) => {}
             Err(Rejection::Refused { code, place, detail, remedy }) => {
+                let place = place.map(|(line, column)| Place { line, column });
                 report.refusal = Some(PlanRefusal { code, detail, remedy, place });
             }
             Err(other) => return Err(other),
@@ -37,6 +38,7 @@ impl Orchestrator {
     async fn plan_replay(&self, state: &State, spec: &JobSpec, report: &mut PlanReport) -> Result<(), Rejection> {
         let topics = self.topics_of(spec).await?;
         let compiled = CompiledJob::compile(spec, &topics).await.map_err(refused)?;
+        self.admit_checks(spec, compiled.table_schema()).await?;
         let start = self.start_of(spec, &topics, None).await?;
         let digest = compiled.digest().to_string();
         let decision = decide::deploy(state, spec, &digest, &topics, &start, false);
@@ -51,6 +53,8 @@ impl Orchestrator {
                 report.version = Some(version);
                 report.inputs = self.inputs(&topics, &start).await?;
                 report.records = report.inputs.iter().map(|input| input.records.cold + input.records.hot).sum();
+                report.warnings.extend(report.inputs.iter().flat_map(lost));
+                report.bytes = self.cold_bytes(&topics, &report.inputs).await?;
             }
         }
         Ok(())
@@ -63,6 +67,28 @@ impl Orchestrator {
             inputs.push(input(name, topic, start, &extents));
         }
         Ok(inputs)
+    }
+
+    /// The bytes of the files that the replay reads, when it reads nothing else: what records take in the hot tier is not measured.
+    async fn cold_bytes(
+        &self,
+        topics: &BTreeMap<String, Topic>,
+        inputs: &[PlanInput],
+    ) -> Result<Option<u64>, Rejection> {
+        if inputs.iter().any(|input| input.records.hot > 0) {
+            return Ok(None);
+        }
+        let mut bytes = 0;
+        for input in inputs {
+            let Some(topic) = topics.get(&input.input) else { continue };
+            let coverage = self.log.cold.topic(topic).await?.coverage();
+            for range in &input.ranges {
+                let read = OffsetRange { from: range.from, to: range.to };
+                let files = coverage.partition(range.partition).map_or(&[][..], |covered| covered.files());
+                bytes += files.iter().filter(|f| f.range.intersect(&read).is_some()).map(|f| f.bytes).sum::<u64>();
+            }
+        }
+        Ok(Some(bytes))
     }
 
     fn compatibility(&self, state: &State, spec: &JobSpec, new: &TableSchema) -> Vec<String> {
@@ -85,8 +111,17 @@ fn input(name: &str, topic: &Topic, start: &Positions, extents: &BTreeMap<Partit
         let lost = extent.gaps.iter().filter_map(|gap| gap.intersect(&read));
         gaps.extend(lost.map(|range| ReplayGap { partition: *partition, range }));
     }
+    records.cold -= gaps.iter().map(|gap| gap.range.len()).sum::<u64>().min(records.cold);
     let start = start.iter().filter(|(of, ..)| **of == topic.name).collect();
     PlanInput { input: name.to_owned(), topic: topic.name.clone(), start, ranges, records, gaps }
+}
+
+/// A warning for each range that the replay would meet and that is gone.
+fn lost(input: &PlanInput) -> impl Iterator<Item = String> + '_ {
+    input.gaps.iter().map(|ReplayGap { partition, range }| {
+        let (name, topic) = (&input.input, &input.topic);
+        format!("offsets {range} of `{topic}` partition {partition} are gone, and the replay fails there: set `inputs.{name}.start` to {} or later", range.to)
+    })
 }
 
 /// What a reader from `from` gets of each tier: the cold one wherever it covers.

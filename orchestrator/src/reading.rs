@@ -1,9 +1,7 @@
 //! Jobs and versions as users see them, told from the state and what the steward has seen. Nothing here waits for a command, and
 //! nothing is kept.
 
-use std::sync::Arc;
-
-use rekap_jobs::RunnerStatus;
+use rekap_jobs::{Failure, RunnerStatus};
 use rekap_tiered_storage::{Partition, Tier, TopicName};
 
 use crate::fleet::Member;
@@ -44,7 +42,7 @@ impl Orchestrator {
         self.verification_view(job, version).ok_or_else(missing)
     }
 
-    fn job_view(&self, job: &Arc<Job>) -> JobView {
+    pub(crate) fn job_view(&self, job: &Job) -> JobView {
         let now = self.clock.now();
         JobView {
             job: job.name.clone(),
@@ -84,9 +82,11 @@ impl Orchestrator {
     pub(crate) fn conditions_of(&self, job: &Job, version: &Version) -> Conditions {
         let member = self.fleet.get(&job.name, version.number);
         let watch = self.watch.lock().expect("no holder of this lock panics");
-        let readiness = watch.readiness.get(&(job.name.clone(), version.number)).cloned();
+        let readiness = watch.readiness.get(&(job.name.clone(), version.number));
+        let judgement =
+            readiness.filter(|readiness| readiness.is_of(version)).map(|readiness| readiness.judgement.clone());
         drop(watch);
-        let judgement = readiness.map(|readiness| readiness.judgement).unwrap_or_default();
+        let judgement = judgement.unwrap_or_default();
         self.conditions(job, version, member.as_ref(), &judgement)
     }
 
@@ -96,13 +96,13 @@ impl Orchestrator {
 
     fn standing(&self, job: &Job, version: &Version) -> Standing {
         let member = self.fleet.get(&job.name, version.number);
-        let watch = self.watch.lock().expect("no holder of this lock panics");
-        let readiness = watch.readiness.get(&(job.name.clone(), version.number));
-        let caught_up = readiness.is_some_and(|readiness| readiness.judgement.keeps_up());
-        Standing { run: run(version, member.as_ref()), caught_up, ready: version.ready_since.is_some() }
+        let conditions = self.conditions_of(job, version);
+        let met = |name: &str| conditions.get(name).is_some_and(|condition| condition.met);
+        let ready = version.ready_since.is_some() && conditions.values().all(|condition| condition.met);
+        Standing { run: run(version, member.as_ref()), caught_up: met("caught_up") && met("lag"), ready }
     }
 
-    fn version_view(&self, job: &Job, version: &Version) -> VersionView {
+    pub(crate) fn version_view(&self, job: &Job, version: &Version) -> VersionView {
         let member = self.fleet.get(&job.name, version.number).filter(|m| m.attempt == version.attempt);
         let table = member.as_ref().map(|member| member.table.status()).unwrap_or_default();
         let standing = self.standing(job, version);
@@ -112,7 +112,7 @@ impl Orchestrator {
             phase: phase(&version.role, standing),
             role: version.role.name(),
             run: standing.run,
-            reason: version.failure.as_ref().map(|failure| failure.to_string()),
+            reason: version.failure.clone().or_else(|| failing(member.as_ref()?)).map(|failure| failure.to_string()),
             problem: member.as_ref().and_then(problem),
             armed: version.armed.is_some(),
             rolled_back: version.rolled_back,
@@ -167,7 +167,7 @@ impl Orchestrator {
             true => VerificationState::Running,
             false => VerificationState::Done,
         };
-        let verified = version.verified.as_ref();
+        let verified = version.verified.as_ref().filter(|_| state == VerificationState::Done);
         if state == VerificationState::Done && verified.is_none() {
             return None;
         }
@@ -178,6 +178,11 @@ impl Orchestrator {
             report: verified.map(|verified| Report::clone(&verified.report)),
         })
     }
+}
+
+/// Why the runner cannot go on, before the steward has recorded it.
+fn failing(member: &Member) -> Option<Failure> {
+    run_of(&member.runner.as_ref()?.status().run).1
 }
 
 fn problem(member: &Member) -> Option<String> {
@@ -192,9 +197,14 @@ fn tier(status: &RunnerStatus, topic: &TopicName, partition: Partition) -> Optio
 
 /// What the version's runner does; what the catalog says of it comes first.
 fn run(version: &Version, member: Option<&Member>) -> Option<Run> {
-    if version.failure.is_some() {
-        return Some(Run::Failed);
+    match version {
+        _ if !version.role.is_live() => None,
+        _ if version.failure.is_some() => Some(Run::Failed),
+        _ if version.paused => Some(Run::Paused),
+        _ => {
+            let status = member.filter(|member| member.attempt == version.attempt)?.runner.as_ref()?.status();
+            // A runner that was told to go on and has not yet done so.
+            Some(run_of(&status.run).0).map(|run| if run == Run::Paused { Run::CatchingUp } else { run })
+        }
     }
-    let status = member?.runner.as_ref()?.status();
-    Some(if version.paused { Run::Paused } else { run_of(&status.run).0 })
 }

@@ -131,8 +131,7 @@ impl Orchestrator {
         }
         let (positions, job) = (to.positions(), order.job.clone());
         let decide = move |state: &State, now| forward(state, now, order, positions, millis(begun));
-        let promoted = self.write(&by, &job, decide).await.map_err(Off::Refused)?;
-        Ok(Promoted { swap_ms: millis(begun), ..promoted })
+        self.write(&by, &job, decide).await.map_err(Off::Refused)
     }
 
     /// Carries out a rollback: without stepping back when the target gets there in time, else with it. It ends even if the caller
@@ -170,8 +169,7 @@ impl Orchestrator {
         let stepped_back = stepped_back(&meeting.target, &version.positions_within(&positions, &meeting.target));
         let order = Order { job: job.clone(), from: Some(from), to, cause: Cause::Asked, forced: vec![] };
         let decide = move |state: &State, now| back(state, now, order, positions, stepped_back, millis(begun));
-        let answer: RolledBack = self.write(&by, &job, decide).await?;
-        Ok(RolledBack { swap_ms: millis(begun), ..answer })
+        self.write(&by, &job, decide).await
     }
 }
 

@@ -308,7 +308,7 @@ async fn a_standby_is_kept_for_its_window_and_then_goes_with_its_table() {
     rekap.until_phase(1, Phase::Retired).await;
     until("its table is gone", || rekap.orchestrator.topic_readers(&rekap.topic) == ["bpi@2"]).await;
     assert_eq!(code(rekap.orchestrator.version_table("bpi", 1).map(drop)), "NO_TABLE");
-    assert_eq!(code(rekap.rollback("k").await), "CANNOT_ROLL_BACK");
+    assert_eq!(code(rekap.rollback("k").await), "NOTHING_TO_ROLL_BACK");
     assert_eq!(rekap.read().0, 2);
     rekap.stop().await;
 }

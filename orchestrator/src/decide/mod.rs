@@ -38,8 +38,11 @@ pub fn abort(job: &Job, number: u32) -> Result<Option<What>, Rejection> {
     }
 }
 
-/// Lets a version go. What served stays in the history and can be deployed again.
+/// Lets a version go that no rollback needs. What served stays in the history and can be deployed again.
 pub fn retire(job: &Job, number: u32) -> Result<Option<What>, Rejection> {
+    if job.is_rollback_target(number) {
+        return Err(in_use(job, number));
+    }
     match job.version(number)?.role {
         Role::Candidate | Role::Standby { .. } => {
             Ok(Some(What::Retired { version: number, reason: "asked for".into() }))

@@ -84,7 +84,7 @@ pub struct Target {
     pub to: u32,
 }
 
-/// Decides where a rollback goes: to the version before, or to `to` where that one is earlier in the line and still warm.
+/// Decides where a rollback goes: to the last warm version before the serving one, or to `to` where that is another of those.
 pub fn roll_back(job: &Job, to: Option<u32>) -> Result<Target, Rejection> {
     let nothing = || Rejection::NothingToRollBack(job.name.clone());
     let from = job.serving().ok_or_else(nothing)?.number;
@@ -106,7 +106,7 @@ fn why_not(job: &Job, to: u32) -> Option<String> {
     }
     if !job.is_rollback_target(to) {
         return Some(match version.role {
-            Role::Retired => "it is retired: its rollback window is over, and its table is gone".into(),
+            Role::Retired => "it is retired, and its table is gone".into(),
             Role::Standby { .. } => "it did not serve before the serving version; promote it by hand".into(),
             _ => "it never served; promote it instead".into(),
         });

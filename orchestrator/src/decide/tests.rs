@@ -108,11 +108,15 @@ fn a_rollback_can_name_an_earlier_version_that_is_still_warm_and_no_other() {
     assert_eq!(code(roll_back(story.job(), Some(3))), "CANNOT_ROLL_BACK");
     assert_eq!(code(roll_back(story.job(), Some(4))), "CANNOT_ROLL_BACK");
     assert_eq!(code(roll_back(story.job(), Some(9))), "UNKNOWN_VERSION");
+    assert_eq!(code(retire(story.job(), 2)), "IN_USE", "its window is not over");
     story.then(What::Retired { version: 2, reason: "over".into() });
-    assert_eq!(code(roll_back(story.job(), None)), "CANNOT_ROLL_BACK");
+    assert_eq!(code(roll_back(story.job(), Some(2))), "CANNOT_ROLL_BACK");
+    assert_eq!(roll_back(story.job(), None).unwrap(), Target { from: 3, to: 1 }, "the last one that is still warm");
     story.then(What::Failed { version: 1, attempt: 1, reason: failure("its disk is full") });
     let refused = roll_back(story.job(), Some(1)).unwrap_err().to_string();
     assert!(refused.contains("its disk is full"), "{refused}");
+    story.then(What::Retired { version: 1, reason: "over".into() });
+    assert_eq!(code(roll_back(story.job(), None)), "NOTHING_TO_ROLL_BACK");
 }
 
 #[test]

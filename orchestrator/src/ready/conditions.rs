@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Judgement;
 use crate::state::Version;
+use crate::verify::Verdict;
 
 /// One condition of promotion.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -67,6 +68,7 @@ fn verified(version: &Version, serving: Option<u32>) -> Condition {
     if version.passed_against(serving) {
         return Condition::met(match (&version.verified, serving) {
             (None, _) => "it served before".to_owned(),
+            (_, Some(serving)) if serving == version.number => "it serves".to_owned(),
             (_, Some(serving)) => format!("it passed against version {serving}"),
             (_, None) => "it passed; nothing serves to compare it with".to_owned(),
         });
@@ -76,7 +78,10 @@ fn verified(version: &Version, serving: Option<u32>) -> Condition {
         Some(verified) if verified.against != serving => "verified against a version that no longer serves".to_owned(),
         Some(verified) => {
             let reason = verified.report.reason.as_deref().unwrap_or("see the verification");
-            format!("{:?}: {reason}", verified.report.verdict)
+            match verified.report.verdict {
+                Verdict::Fail => format!("it failed: {reason}"),
+                _ => format!("a person has to decide: {reason}"),
+            }
         }
     })
 }

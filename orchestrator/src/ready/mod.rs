@@ -7,6 +7,7 @@ mod samples;
 #[cfg(test)]
 mod tests;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use rekap_jobs::PromotePolicy;
@@ -30,6 +31,8 @@ pub struct Look<'a> {
     pub policy: &'a PromotePolicy,
     /// The version.
     pub version: &'a Version,
+    /// True when a version serves.
+    pub serves: bool,
     /// Where its table stands.
     pub table: &'a Positions,
     /// True while its runner should make progress.
@@ -105,6 +108,11 @@ impl Readiness {
         self.measured
     }
 
+    /// True when this is about the version's present attempt.
+    pub fn is_of(&self, version: &Version) -> bool {
+        self.attempt == version.attempt
+    }
+
     /// Looks again. A fresh attempt is watched from scratch.
     pub fn observe(&mut self, look: &Look<'_>) {
         if look.version.attempt != self.attempt {
@@ -113,7 +121,7 @@ impl Readiness {
         let Some(latest) = look.samples.latest() else { return };
         let here = look.version.positions_within(look.table, &latest.ends);
         let caught_up = self.caught_up(look, &here);
-        let lag = lag(look, &here);
+        let lag = self.lag(look, &here);
         self.held_since = (caught_up.met && lag.met).then(|| self.held_since.unwrap_or(look.now));
         self.measured |= self.held_since.is_some_and(|since| look.now.since(since) >= look.policy.ready_for.0)
             || look.now.since(self.begun_at) >= look.policy.max_lag.0 + look.policy.ready_for.0 + SETTLE;
@@ -127,13 +135,33 @@ impl Readiness {
         if let Some(target) = &self.replay_to {
             return Condition::unmet(format!("replaying: {}", first_missing(here, target)));
         }
-        let Some(then) = look.then() else { return Condition::unmet("watched for less than max_lag") };
-        let Some(serving) = then.serving.get(look.job) else { return Condition::met("nothing serves yet") };
+        if !look.serves {
+            return Condition::met("nothing serves yet");
+        }
+        let Some(serving) = self.then(look).find_map(|sample| sample.serving.get(look.job)) else {
+            return Condition::unmet("where the serving version stands was not sampled yet");
+        };
         let target = look.targets(serving);
         if here.reached(&target) {
             return Condition::met("it has passed the serving version");
         }
         Condition::unmet(format!("behind the serving version: {}", first_missing(here, &target)))
+    }
+
+    fn lag(&self, look: &Look<'_>, here: &Positions) -> Condition {
+        let max_ms = look.policy.max_lag.0.as_millis();
+        let Some(then) = self.then(look).next() else { return Condition::unmet("the ends were not sampled yet") };
+        let target = look.targets(&then.ends);
+        if here.reached(&target) {
+            return Condition::met(format!("it has passed what was there {max_ms} ms ago"));
+        }
+        Condition::unmet(format!("not yet past what was there {max_ms} ms ago: {}", first_missing(here, &target)))
+    }
+
+    /// The samples against which the version is held: from `max_lag` ago on, or from when it was first looked at. The younger the
+    /// sample, the more it asks for.
+    fn then<'a>(&self, look: &Look<'a>) -> impl Iterator<Item = &'a Arc<Sample>> {
+        look.samples.from(look.now.minus(look.policy.max_lag.0), self.begun_at)
     }
 
     fn ready_for(&self, look: &Look<'_>) -> Condition {
@@ -155,26 +183,11 @@ impl Readiness {
     }
 }
 
-impl<'a> Look<'a> {
+impl Look<'_> {
     /// The part of `ends` that the version reads.
     fn targets(&self, ends: &Positions) -> Positions {
         ends.iter().filter(|(topic, ..)| self.version.reads(topic)).collect()
     }
-
-    /// The sample against which the version is held: the youngest that is `max_lag` old.
-    fn then(&self) -> Option<&'a Sample> {
-        self.samples.at_or_before(self.now.minus(self.policy.max_lag.0)).map(|sample| &**sample)
-    }
-}
-
-fn lag(look: &Look<'_>, here: &Positions) -> Condition {
-    let max_ms = look.policy.max_lag.0.as_millis();
-    let Some(then) = look.then() else { return Condition::unmet(format!("watched for less than {max_ms} ms")) };
-    let target = look.targets(&then.ends);
-    if here.reached(&target) {
-        return Condition::met(format!("it has passed what was there {max_ms} ms ago"));
-    }
-    Condition::unmet(format!("not yet past what was there {max_ms} ms ago: {}", first_missing(here, &target)))
 }
 
 /// The first partition of `target` that is not reached, for people.

@@ -39,9 +39,10 @@ impl Samples {
         }
     }
 
-    /// The youngest sample that is at least as old as `time`.
-    pub fn at_or_before(&self, time: Timestamp) -> Option<&Arc<Sample>> {
-        self.position_at_or_before(time).map(|i| &self.0[i])
+    /// The samples from the youngest that is at least as old as `time` on, but none from before `since`.
+    pub fn from(&self, time: Timestamp, since: Timestamp) -> impl Iterator<Item = &Arc<Sample>> {
+        let oldest = self.position_at_or_before(time).unwrap_or(0);
+        self.0.range(oldest..).filter(move |sample| sample.at >= since)
     }
 
     /// The last sample.
@@ -83,8 +84,10 @@ mod tests {
         let samples = samples((0..36_000).map(|i| i * 100));
         assert!(samples.0.len() <= MAX_SAMPLES);
         let last = 35_999 * 100;
-        assert_eq!(samples.at_or_before(at(last - 1000)).unwrap().at, at(last - 1000));
-        assert!(samples.at_or_before(at(0)).is_some(), "the oldest is kept while the horizon needs it");
+        let first_from = |time| samples.from(time, at(0)).next().unwrap().at;
+        assert_eq!(first_from(at(last - 1000)), at(last - 1000));
+        assert_eq!(first_from(at(0)), at(0), "the oldest is kept while the horizon needs it");
+        assert_eq!(samples.from(at(0), at(last)).count(), 1, "none from before somebody began to look");
     }
 
     #[test]

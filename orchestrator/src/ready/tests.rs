@@ -30,6 +30,7 @@ impl Scene {
     /// 100 ms later: the log ends there, version 1 serves from there (if it serves), version 2 is there.
     fn tick(&mut self, ends: &str, serving: Option<&str>, candidate: &str) -> &Judgement {
         self.now = self.now.plus(Duration::from_millis(100));
+        let serves = serving.is_some();
         let serving = serving.map(|text| (JOB.to_owned(), at(text)));
         let sample = Sample { at: self.now, ends: at(ends), serving: BTreeMap::from_iter(serving) };
         self.samples.push(sample, Duration::from_secs(60));
@@ -38,6 +39,7 @@ impl Scene {
             job: JOB,
             policy: &job.policy,
             version: &job.versions[&2],
+            serves,
             table: &at(candidate),
             running: self.running,
             samples: &self.samples,
@@ -59,10 +61,23 @@ impl Scene {
 #[test]
 fn a_version_is_ready_after_keeping_up_for_as_long_as_the_policy_asks_and_not_before() {
     let mut scene = Scene::new();
-    assert!(!scene.ticks(3, "ticks/0=10", None, "ticks/0=10").keeps_up(), "it was watched for less than max_lag");
     assert!(scene.tick("ticks/0=10", None, "ticks/0=10").keeps_up());
     assert!(!scene.ticks(4, "ticks/0=10", None, "ticks/0=10").ready_for.met);
     assert!(scene.tick("ticks/0=10", None, "ticks/0=10").ready_for.met);
+}
+
+#[test]
+fn what_serves_counts_from_the_first_look_on_however_long_max_lag_is() {
+    let mut scene = Scene::new();
+    scene.now = scene.now.plus(Duration::from_secs(3600));
+    let first = scene.tick("ticks/0=10", Some("ticks/0=10"), "ticks/0=4").clone();
+    assert!(!first.caught_up.met && !first.lag.met, "{first:?}");
+    let mut scene = Scene::new();
+    let old = Sample { at: NOON, ends: at(""), serving: BTreeMap::new() };
+    scene.samples.push(old, Duration::from_secs(60));
+    scene.now = scene.now.plus(Duration::from_secs(1));
+    let first = scene.tick("ticks/0=10", Some("ticks/0=10"), "ticks/0=4").clone();
+    assert!(!first.caught_up.met && !first.lag.met, "a sample from before it was deployed says nothing: {first:?}");
 }
 
 #[test]

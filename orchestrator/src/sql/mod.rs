@@ -8,6 +8,7 @@ mod catalog;
 mod error;
 mod limit;
 mod scan;
+mod size;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -17,9 +18,10 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
-use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use datafusion::sql::sqlparser::ast::{SetExpr, Statement as SqlStatement};
 
 pub(crate) use catalog::SqlTables;
 pub use error::SqlError;
@@ -57,16 +59,27 @@ pub(crate) fn session() -> SessionContext {
 
 /// Starts one SELECT in `session`; everything else is refused.
 pub(crate) async fn select(session: &SessionContext, sql: &str) -> Result<SendableRecordBatchStream, SqlError> {
-    rekap_jobs::check_size(sql).map_err(|refusal| SqlError::Invalid(refusal.to_string()))?;
+    let plan = plan(session, sql).await?;
+    Ok(session.execute_logical_plan(plan).await?.execute_stream().await?)
+}
+
+/// Plans one SELECT in `session`; everything else is refused.
+pub(crate) async fn plan(session: &SessionContext, sql: &str) -> Result<LogicalPlan, SqlError> {
     let state = session.state();
+    size::check(sql)?;
     let statement = state.sql_to_statement(sql, &state.config().options().sql_parser.dialect)?;
     match &statement {
-        Statement::Statement(statement) if matches!(**statement, SqlStatement::Query(_)) => {}
+        Statement::Statement(statement) if is_select(statement) => {}
         other => return Err(SqlError::NoSelect(first_word(&other.to_string()))),
     }
     let plan = state.statement_to_plan(statement).await?;
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
-    Ok(session.execute_logical_plan(plan).await?.execute_stream().await?)
+    Ok(state.optimize(&plan)?)
+}
+
+fn is_select(statement: &SqlStatement) -> bool {
+    let SqlStatement::Query(query) = statement else { return false };
+    matches!(*query.body, SetExpr::Select(_) | SetExpr::Query(_) | SetExpr::SetOperation { .. })
 }
 
 fn first_word(text: &str) -> String {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use rekap_jobs::PromotePolicy;
 use rekap_tiered_storage::Timestamp;
 
-use super::{Role, Version};
+use super::Version;
 use crate::Rejection;
 
 /// A freeze: no automatic promotion, no clean-up, and no promotion by others.
@@ -60,22 +60,21 @@ impl Job {
         self.lineage.last().and_then(|number| self.versions.get(number))
     }
 
-    /// The version that served before the serving one was promoted.
+    /// The version that a rollback goes to: the last one that served before the serving one was promoted, and is still warm.
     pub fn before(&self) -> Option<&Version> {
-        let before = self.lineage.len().checked_sub(2)?;
-        self.versions.get(&self.lineage[before])
+        let mut backwards = self.lineage.iter().rev().skip(1);
+        backwards.find_map(|number| self.versions.get(number).filter(|version| version.is_standby()))
     }
 
-    /// The version that a rollback goes to: the one before, while it is warm.
+    /// The warm version: where a rollback goes, else the newest that was rolled back.
     pub fn standby(&self) -> Option<&Version> {
-        self.before().filter(|version| matches!(version.role, Role::Standby { .. }))
+        self.before().or_else(|| self.versions.values().rev().find(|version| version.is_standby()))
     }
 
     /// True when a rollback may go to that version.
     pub fn is_rollback_target(&self, number: u32) -> bool {
         let earlier = self.lineage.split_last().map_or(&[][..], |(_, earlier)| earlier);
-        earlier.contains(&number)
-            && matches!(self.versions.get(&number), Some(Version { role: Role::Standby { .. }, .. }))
+        earlier.contains(&number) && self.versions.get(&number).is_some_and(Version::is_standby)
     }
 
     /// The freeze that holds at `now`.

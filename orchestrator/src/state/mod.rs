@@ -18,7 +18,7 @@ use rekap_tiered_storage::Timestamp;
 
 use crate::Rejection;
 use crate::catalog::Entry;
-use crate::event::{Deployment, Swap, What};
+use crate::event::{Deployment, Event, Swap, What};
 
 /// All that the catalog tells.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -41,6 +41,16 @@ impl State {
         } else if let Some(job) = self.jobs.get_mut(&event.job) {
             Arc::make_mut(job).apply(&event.what, entry);
         }
+    }
+
+    /// The state as it will be when `event` is recorded.
+    pub fn after(&self, event: Option<Event>, actor: &str, at: Timestamp) -> State {
+        let mut after = self.clone();
+        if let Some(event) = event {
+            let seq = self.seq + 1;
+            after.apply(&Entry { seq, at, actor: actor.to_owned(), note: None, request: None, event });
+        }
+        after
     }
 
     /// A job that is not deleted.

@@ -132,6 +132,11 @@ impl Version {
         self.verification_asked = false;
     }
 
+    /// True while it is kept warm.
+    pub fn is_standby(&self) -> bool {
+        matches!(self.role, Role::Standby { .. })
+    }
+
     /// True while a runner should read for it.
     pub fn wants_runner(&self) -> bool {
         self.role.is_live() && self.failure.is_none()

@@ -166,6 +166,7 @@ impl Watch {
                 job: &job.name,
                 policy: &job.policy,
                 version,
+                serves: job.serving().is_some(),
                 table: &table,
                 running: member.runner.is_some() && !version.paused,
                 samples: &self.samples,

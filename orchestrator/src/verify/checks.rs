@@ -3,17 +3,21 @@
 //! The tables are streamed, so a check is bounded by the memory of the query engine and by [`TIME_LIMIT`], not by their size. A check
 //! that cannot be answered is inconclusive: a person decides.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
 use datafusion::common::DataFusionError;
+use datafusion::datasource::empty::EmptyTable;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use rekap_jobs::Check;
-use rekap_tables::json;
+use rekap_tables::{TableSchema, json};
 use serde_json::Value;
 
+use super::diff::diff_schema;
+use super::merge::SharedKey;
 use super::report::{CheckResult, Verdict};
 use super::{Compared, VerifyError};
 use crate::sql;
@@ -31,6 +35,35 @@ pub(super) async fn run(compared: &Arc<Compared>, checks: &[Check]) -> Result<Ve
         }
     }
     Ok(results)
+}
+
+/// Plans all checks over tables of these columns, and tells the first that could never be asked: its number, what is wrong, and the
+/// remedy. Checks over tables with other keys cannot be planned and are let pass: they will not be asked.
+pub(crate) async fn plan(
+    old: &TableSchema,
+    new: &TableSchema,
+    checks: &[Check],
+) -> Result<(), (usize, String, String)> {
+    let mut names = HashSet::new();
+    if let Some(i) = checks.iter().position(|check| !names.insert(&check.name)) {
+        let detail = format!("there is another check with the name `{}`", checks[i].name);
+        return Err((i, detail, "give each check a name of its own".into()));
+    }
+    let Ok(key) = SharedKey::of(old, new) else { return Ok(()) };
+    let session = sql::session();
+    let tables = [
+        ("old", old.columns().clone()),
+        ("new", new.columns().clone()),
+        ("diff", diff_schema(&key, old.columns(), new.columns())),
+    ];
+    for (name, schema) in tables {
+        let registered = session.register_table(name, Arc::new(EmptyTable::new(schema)));
+        registered.expect("a session without tables takes three");
+    }
+    for (i, check) in checks.iter().enumerate() {
+        sql::plan(&session, &check.sql).await.map_err(|error| (i, error.to_string(), error.remedy().to_owned()))?;
+    }
+    Ok(())
 }
 
 fn session(compared: &Arc<Compared>) -> Result<SessionContext, DataFusionError> {

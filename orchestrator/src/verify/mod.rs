@@ -25,6 +25,7 @@ use comparison::Comparison;
 use diff::{Diff, diff_schema};
 use merge::{Merge, SharedKey};
 
+pub(crate) use checks::plan as plan_checks;
 pub use report::{Change, CheckResult, ColumnResult, Counts, Report, Sample, Types, Verdict};
 
 /// The rows of one table that are in memory at a time.

@@ -1,5 +1,6 @@
 //! What a deploy would do, before it does it.
 
+use rekap_jobs::Place;
 use rekap_tiered_storage::{Offset, OffsetRange, Partition, Positions, Tier, TopicName};
 use serde::Serialize;
 
@@ -26,7 +27,7 @@ pub struct PlanReport {
     pub inputs: Vec<PlanInput>,
     /// Records that the replay reads.
     pub records: u64,
-    /// Bytes that the replay reads; null until measured.
+    /// Bytes of the files that the replay reads; null when it reads the hot tier too.
     pub bytes: Option<u64>,
     /// How long the replay takes; null until measured.
     pub time_ms: Option<u64>,
@@ -105,6 +106,6 @@ pub struct PlanRefusal {
     pub detail: String,
     /// What to write instead.
     pub remedy: String,
-    /// Line and column in the query, from 1.
-    pub place: Option<(u64, u64)>,
+    /// Where in the query.
+    pub place: Option<Place>,
 }

@@ -96,7 +96,7 @@ pub struct PartitionView {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum VerificationState {
-    /// It is; what else is shown is of the one before.
+    /// It is; nothing else is shown until it is done.
     Running,
     /// It is done.
     Done,
