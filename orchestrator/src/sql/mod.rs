@@ -8,7 +8,6 @@ mod catalog;
 mod error;
 mod limit;
 mod scan;
-mod size;
 #[cfg(test)]
 pub(crate) mod tests;
 
@@ -66,7 +65,7 @@ pub(crate) async fn select(session: &SessionContext, sql: &str) -> Result<Sendab
 /// Plans one SELECT in `session`; everything else is refused.
 pub(crate) async fn plan(session: &SessionContext, sql: &str) -> Result<LogicalPlan, SqlError> {
     let state = session.state();
-    size::check(sql)?;
+    rekap_jobs::check_size(sql).map_err(|refusal| SqlError::Invalid(refusal.to_string()))?;
     let statement = state.sql_to_statement(sql, &state.config().options().sql_parser.dialect)?;
     match &statement {
         Statement::Statement(statement) if is_select(statement) => {}
