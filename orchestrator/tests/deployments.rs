@@ -1,5 +1,7 @@
 //! Deployments on the real log, tables and runners: what a user sees from deploy to rollback, and what a restart makes of it.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on ends here")]
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -60,7 +62,8 @@ impl Rekap {
     async fn send(&self, n: u64) {
         let first = self.sent.fetch_add(n, Ordering::SeqCst);
         let event = |i: u64| {
-            let value = format!(r#"{{"currency": "{}", "price": {i}}}"#, if i % 3 == 0 { "EUR" } else { "USD" });
+            let value =
+                format!(r#"{{"currency": "{}", "price": {i}}}"#, if i.is_multiple_of(3) { "EUR" } else { "USD" });
             let partition = Some(Partition((i % 2) as u32));
             NewRecord { partition, key: None, value: Some(value.into_bytes().into()), headers: vec![], timestamp: None }
         };
