@@ -1,5 +1,6 @@
 //! `rekap serve`.
 
+use std::io::IsTerminal;
 use std::path::Path;
 
 use super::failure::Failure;
@@ -30,7 +31,7 @@ fn refused(error: ConfigError) -> Failure {
 fn log_to_stderr() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,rekap=info,rekap_api=info"));
-    let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
+    let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) || !std::io::stderr().is_terminal();
     // A second subscriber (a test that embeds the server) keeps the first one.
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(!plain).with_writer(std::io::stderr).try_init();
 }
