@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex};
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use rekap_migrations::DataFolder;
 use rekap_orchestrator::Orchestrator;
-use rekap_tables::Tables;
+use rekap_tables::{TableError, Tables};
 use rekap_tiered_storage::{
     Clock, ColdTier, EmbeddedLog, HotLog, Incarnation, Log, Mirror, MirrorPolicy, Retention, RetentionPolicy,
-    SystemClock, Topic, TopicConfig, TopicName, TopicWriter,
+    SystemClock, Timestamp, Topic, TopicConfig, TopicName, TopicWriter,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -48,7 +48,8 @@ impl App {
         let folder = blocking(move || DataFolder::open(&path)).await.map_err(cannot("the data folder"))?;
         let log = open_log(config, folder.path(), clock.clone()).await?;
         let path = folder.path().join("tables");
-        let tables = blocking(move || Tables::open(&path)).await.map_err(cannot("the tables"))?;
+        let now = clock.now();
+        let tables = blocking(move || open_tables(&path, now)).await.map_err(cannot("the folder of tables"))?;
         let memory: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(QUERY_MEMORY_BYTES));
         let orchestrator = Orchestrator::open(rekap_orchestrator::Config {
             catalog: folder.path().join("catalog"),
@@ -141,6 +142,21 @@ async fn open_log(config: &Config, folder: &Path, clock: Arc<dyn Clock>) -> Resu
     let url = config.cold_url();
     let cold = blocking(move || ColdTier::open(&url, clock)).await.map_err(cannot("the cold tier"))?;
     Ok(Log::new(hot, Arc::new(cold)))
+}
+
+/// The tables. A database that does not open is set aside, and the versions replay into a new one: tables hold nothing that the log
+/// does not. One of a newer format is somebody's good data, and refused.
+fn open_tables(path: &Path, now: Timestamp) -> Result<Tables, TableError> {
+    let failure = match Tables::open(path) {
+        Err(failure) if !matches!(failure, TableError::NewerFormat { .. }) => failure,
+        opened => return opened,
+    };
+    let aside = path.with_file_name(format!("tables.broken-{}", now.as_micros()));
+    if std::fs::rename(path, &aside).is_err() {
+        return Err(failure);
+    }
+    tracing::error!("{failure}; the tables are set aside in {}, and filled again by replay", aside.display());
+    Tables::open(path)
 }
 
 /// What is mirrored, and when.

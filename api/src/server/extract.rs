@@ -56,16 +56,45 @@ pub(super) fn bad_body(detail: String) -> Problem {
 
 /// 415 unless the request's media type is one of `accepted`; answers which.
 pub(super) fn media_type(headers: &HeaderMap, accepted: &[&'static str]) -> Result<&'static str, Problem> {
+    let unsupported = |detail: String, remedy: String| {
+        Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail, remedy)
+    };
+    if let Some(coding) = headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+        return Err(unsupported(
+            format!("the body's Content-Encoding is {coding:?}"),
+            "send it uncompressed".to_owned(),
+        ));
+    }
     let said = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = said.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     accepted.iter().find(|media| **media == essence).copied().ok_or_else(|| {
-        Problem::new(
-            StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            "UNSUPPORTED_MEDIA_TYPE",
-            format!("the body's Content-Type is `{said}`"),
-            format!("send {}", accepted.join(" or ")),
-        )
+        unsupported(format!("the body's Content-Type is `{said}`"), format!("send {}", accepted.join(" or ")))
     })
+}
+
+/// A route without query parameters refuses any, so that a misspelt or misplaced one is seen.
+pub(super) struct NoQuery;
+
+impl NoQuery {
+    fn check(parts: &Parts) -> Result<Self, Problem> {
+        match parts.uri.query() {
+            None | Some("") => Ok(NoQuery),
+            Some(query) => Err(Problem::new(
+                StatusCode::BAD_REQUEST,
+                "BAD_QUERY",
+                format!("the query string `{query}`: this route takes no parameters there"),
+                "GET /openapi.json lists the parameters of the route",
+            )),
+        }
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for NoQuery {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        NoQuery::check(parts)
+    }
 }
 
 /// The query parameters, all of them known to `T`.
@@ -153,6 +182,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Command<T> {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
+        NoQuery::check(&parts)?;
         let bytes = read_body(body, MAX_COMMAND_BYTES).await?;
         let mut fields = fields(&parts.headers, &bytes)?;
         let note = match fields.remove("note") {

@@ -12,7 +12,6 @@ mod history;
 mod jobs;
 mod list;
 mod metrics;
-mod query;
 mod records;
 mod router;
 mod runbooks;

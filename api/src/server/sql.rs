@@ -17,7 +17,6 @@ use utoipa::ToSchema;
 
 use super::App;
 use super::extract::Json;
-use super::query::bounded;
 use crate::Problem;
 
 /// A question.
@@ -56,8 +55,14 @@ impl Format {
     responses((status = 200, description = "`{rows: [...]}`, CSV with a header line, or an Arrow IPC stream", body = Object),
         (status = 422, description = "anything but one SELECT over what there is", body = Problem)))]
 pub(super) async fn sql(State(app): State<App>, Json(Sql { query, format }): Json<Sql>) -> Result<Response, Problem> {
-    bounded(&query)?;
     let mut rows = app.orchestrator().sql(&query).await?;
+    if let (Format::Json, Some(name)) = (format, twice(&rows.schema())) {
+        return Err(Problem::unprocessable(
+            "DUPLICATE_COLUMN",
+            format!("two columns are called `{name}`, and a JSON object holds one of a name"),
+            "name them apart with AS, or ask for csv or arrow",
+        ));
+    }
     let mut writer = Writer::new(format, &rows.schema())?;
     // What fails at once is told as a problem; later failures can only break off the answer.
     let first = match rows.next().await {
@@ -78,6 +83,12 @@ pub(super) async fn sql(State(app): State<App>, Json(Sql { query, format }): Jso
     });
     let body = Body::from_stream(stream::once(async { Ok(first) }).chain(rest));
     Ok(([(header::CONTENT_TYPE, format.media())], body).into_response())
+}
+
+/// A name that two columns have.
+fn twice(schema: &SchemaRef) -> Option<&str> {
+    let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+    names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)).map(|(_, name)| *name)
 }
 
 /// A query that was planned and failed at its first rows, such as a division by zero.

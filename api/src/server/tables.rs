@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
 
 use super::App;
-use super::extract::Query;
+use super::extract::{NoQuery, Query};
 use super::list::page_size;
 use crate::Problem;
 
@@ -69,7 +69,11 @@ impl Name {
 /// What a table is: its columns, key, and where it stands.
 #[utoipa::path(get, path = "/v1/tables/{alias}", tag = "tables", params(("alias" = String, Path)),
     responses((status = 200, body = Object), (status = 404, body = Problem)))]
-pub(super) async fn get_table(State(app): State<App>, Path(name): Path<String>) -> Result<Response, Problem> {
+pub(super) async fn get_table(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    _query: NoQuery,
+) -> Result<Response, Problem> {
     let name = Name::parse(&name)?;
     let (version, table) = name.table(&app)?;
     let (schema, status) = (table.schema(), table.status());

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::App;
-use super::extract::{Json, Nothing, Query};
+use super::extract::{Json, NoQuery, Nothing, Query};
 use super::list::{ListQuery, listing, page};
 use crate::Problem;
 
@@ -216,6 +216,7 @@ pub(super) async fn list_topics(
 pub(super) async fn get_topic(
     State(app): State<App>,
     Path(name): Path<String>,
+    _query: NoQuery,
 ) -> Result<Answer<impl Serialize>, Problem> {
     let topic = app.topic(&name).await?;
     Ok(Answer(view(&app, topic).await?))

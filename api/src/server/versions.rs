@@ -11,7 +11,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::App;
-use super::extract::{Command, Nothing, Query};
+use super::extract::{Command, NoQuery, Nothing, Query};
 use super::list::{ListQuery, listing, page, page_size};
 use crate::Problem;
 
@@ -47,6 +47,7 @@ pub(super) async fn list_versions(
 pub(super) async fn get_version(
     State(app): State<App>,
     Path((job, n)): Named,
+    _query: NoQuery,
 ) -> Result<Answer<impl Serialize>, Problem> {
     Ok(Answer(app.orchestrator().version(&job, n)?))
 }
@@ -91,6 +92,7 @@ pub(super) async fn verify(
 pub(super) async fn verification(
     State(app): State<App>,
     Path((job, n)): Named,
+    _query: NoQuery,
 ) -> Result<Answer<impl Serialize>, Problem> {
     Ok(Answer(app.orchestrator().verification(&job, n)?))
 }
