@@ -15,7 +15,7 @@ pub(super) async fn runbook(Path(page): Path<String>) -> Result<impl IntoRespons
     let found = RUNBOOKS.iter().find(|(name, _)| *name == page);
     let (_, text) = found.ok_or_else(|| {
         let remedy = "the problem's own `remedy` says what to do";
-        Problem::not_found("NO_SUCH_PAGE", format!("there is no runbook page `{page}`"), remedy)
+        Problem::not_found("NO_SUCH_ROUTE", format!("there is no runbook page `{page}`"), remedy)
     })?;
     Ok(([(header::CONTENT_TYPE, "text/markdown; charset=utf-8")], *text))
 }
