@@ -4,10 +4,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
-/// The binary under test: `REKAP_BIN`, else the one that cargo builds from this tree now, so that it is never an old one.
+/// The binary under test: `REKAP_BIN`, else the one that cargo built with these tests.
 pub fn rekap() -> &'static Path {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(|| std::env::var_os("REKAP_BIN").map_or_else(build, PathBuf::from))
+    static FOUND: OnceLock<PathBuf> = OnceLock::new();
+    FOUND.get_or_init(|| {
+        let built = || target_folder().join("release/rekap-under-test");
+        std::env::var_os("REKAP_BIN").map_or_else(built, PathBuf::from)
+    })
 }
 
 /// Where cargo puts what it builds, which is also where tests keep what is worth keeping between runs.
@@ -19,17 +22,6 @@ pub fn target_folder() -> PathBuf {
 /// The repository's root.
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the tests are a folder of the repository")
-}
-
-fn build() -> PathBuf {
-    let status = Command::new(env!("CARGO"))
-        .args(["build", "--quiet", "--release", "--package", "rekap-api", "--bin", "rekap", "--target-dir"])
-        .arg(target_folder())
-        .current_dir(repository())
-        .status()
-        .expect("cargo runs, as it ran these tests");
-    assert!(status.success(), "`rekap` does not compile");
-    target_folder().join("release/rekap")
 }
 
 /// A call of the command line.
