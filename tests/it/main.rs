@@ -2,6 +2,7 @@
 
 mod command_line;
 mod crashes;
+mod example;
 mod front_door;
 mod github_hour;
 mod house;
