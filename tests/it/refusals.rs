@@ -198,7 +198,7 @@ async fn bad_specs_are_refused_with_the_field_that_is_wrong() {
             job().input("ticks", json!({"topic": "ticks", "columns": {"a": "money"}})),
             "money",
         ),
-        ("no input", Job::new("bpi", QUERY), "ticks"),
+        ("no input", Job::new("bpi", QUERY), "inputs"),
     ];
     for (what, job, said) in cases {
         let answer = deploy(&world, job.body()).await;
@@ -234,7 +234,7 @@ async fn commands_upon_what_is_not_there_or_not_ready_are_refused() {
         request(&world, method, path, body).await.problem(404);
     }
     world.post("jobs/bpi/rollback", &json!({})).await.refused(409, "NOTHING_TO_ROLL_BACK");
-    world.post("jobs/bpi/rollback", &json!({"to": 9})).await.problem(409);
+    world.post("jobs/bpi/rollback", &json!({"to": 9})).await.problem(404);
     world.post("jobs/bpi/versions/1/replay", &json!({})).await.refused(409, "IN_USE");
     world.post("jobs/bpi/versions/1/promote", &json!({"force": ["caught_up"]})).await.problem(422);
     world.delete("jobs").await.problem(405);

@@ -15,7 +15,7 @@ pub struct Job {
 impl Job {
     /// A job with this query and no input yet. Its versions are promoted by hand and need to be ready for a moment only.
     pub fn new(name: &str, query: &str) -> Self {
-        let promote = json!({"auto": false, "max_lag": "5s", "ready_for": "200ms"});
+        let promote = json!({"auto": false, "max_lag": "2s", "ready_for": "200ms"});
         let spec = json!({"name": name, "inputs": {}, "promote": promote});
         let Value::Object(spec) = spec else { unreachable!("it is written as an object") };
         Job { name: name.to_owned(), spec, query: query.to_owned() }
