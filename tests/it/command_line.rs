@@ -107,7 +107,8 @@ async fn every_verb_prints_something_a_person_can_read() {
 #[tokio::test(flavor = "multi_thread")]
 async fn exit_codes_tell_a_script_how_it_went() {
     let world = World::start().await;
-    let job = job_folder(&world.folder().join("bpi"), "SELECT _key, now() AS at, count(*) AS n FROM ticks GROUP BY _key");
+    let job =
+        job_folder(&world.folder().join("bpi"), "SELECT _key, now() AS at, count(*) AS n FROM ticks GROUP BY _key");
     world.cli(&["topic", "create", "ticks"]).run().await.exits(0);
     world.cli(&["jobs", "--colour"]).run().await.exits(2);
     world.cli(&["strange"]).run().await.exits(2);
