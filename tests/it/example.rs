@@ -1,6 +1,6 @@
 //! `docs/examples/bitcoin-price-index`, walked as its page says, on the trades of a real exchange.
 
-use rekap_tests::{Called, Duck, Events, Trades, World, assert_same_rows};
+use rekap_tests::{Called, Duck, Events, Trades, World, assert_same_rows, repository};
 use serde_json::{Value, json};
 
 const EXAMPLE: &str = "docs/examples/bitcoin-price-index";
@@ -51,15 +51,30 @@ async fn the_price_index_is_corrected_promoted_and_rolled_back_as_its_page_says(
     assert_same_rows("version 1 again", &key, &world.rows_at_end("bpi", "ticks").await, &judged[0]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_short_way_of_its_page_ends_with_rows() {
+    let world = World::start().await;
+    rekap(&world, &["apply", EXAMPLE]).await;
+    rekap(&world, &["topic", "append", "ticks", &format!("{EXAMPLE}/ticks.ndjson")]).await;
+    world.until_serving("bpi", 1).await;
+    assert!(!world.rows_at_end("bpi", "ticks").await.is_empty());
+    let rows = rekap(&world, &["rows", "bpi"]).await;
+    assert!(rows.stdout.contains("EUR"), "{}", rows.stdout);
+}
+
 async fn rekap(world: &World, arguments: &[&str]) -> Called {
     world.cli(arguments).run().await.exits(0)
 }
 
-/// The topic of the example's `topics.toml`.
+/// The topic of the example's `topics.toml`, with its schema from the file that this names.
 fn topic() -> Value {
-    let file = rekap_tests::repository().join(EXAMPLE).join("topics.toml");
-    let topics: toml::Table = std::fs::read_to_string(file).expect("the example's topics").parse().expect("TOML");
-    serde_json::to_value(&topics["topics"]["ticks"]).expect("a topic's settings are plain")
+    let read =
+        |file: &str| std::fs::read_to_string(repository().join(EXAMPLE).join(file)).expect("a file of the example");
+    let topics: toml::Table = read("topics.toml").parse().expect("TOML");
+    let mut topic = serde_json::to_value(&topics["topics"]["ticks"]).expect("a topic's settings are plain");
+    let schema = topic["schema"].as_str().expect("the name of a file").to_owned();
+    topic["schema"] = serde_json::from_str(&read(&schema)).expect("JSON");
+    topic
 }
 
 fn judge(price: &str) -> String {
