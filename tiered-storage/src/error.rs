@@ -41,7 +41,7 @@ pub enum LogError {
     /// Offsets that neither tier holds any more.
     #[error(
         "topic `{topic}` partition {partition}: offsets {missing} were deleted before they were mirrored; \
-         replay from {} with `--accept-gap`, or restore the mirror", missing.to
+         start from {} to go on without them, or restore the mirror", missing.to
     )]
     Gap {
         /// The topic.

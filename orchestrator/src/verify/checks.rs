@@ -84,7 +84,7 @@ fn external(error: VerifyError) -> DataFusionError {
 }
 
 async fn one(session: &SessionContext, check: &Check) -> CheckResult {
-    let (verdict, measured, reason) = match tokio::time::timeout(TIME_LIMIT, first_value(session, &check.sql)).await {
+    let (verdict, measured, reason) = match tokio::time::timeout(TIME_LIMIT, only_value(session, &check.sql)).await {
         Ok(Ok(Some(Value::Bool(true)))) => (Verdict::Pass, Value::Bool(true), None),
         Ok(Ok(Some(Value::Bool(false)))) => (Verdict::Fail, Value::Bool(false), Some("it is false".into())),
         Ok(Ok(Some(Value::Null))) => (Verdict::Inconclusive, Value::Null, Some("it is NULL".into())),
@@ -99,15 +99,18 @@ async fn one(session: &SessionContext, check: &Check) -> CheckResult {
     CheckResult { name: check.name.clone(), verdict, measured, reason }
 }
 
-/// The first column of the first row.
-async fn first_value(session: &SessionContext, query: &str) -> Result<Option<Value>, String> {
+/// The first column of the only row that a check gives; `None` without a row.
+async fn only_value(session: &SessionContext, query: &str) -> Result<Option<Value>, String> {
     let mut rows = sql::select(session, query).await.map_err(|error| error.to_string())?;
+    let mut only = None;
     while let Some(batch) = rows.try_next().await.map_err(|error| error.strip_backtrace())? {
-        if batch.num_rows() > 0 && batch.num_columns() > 0 {
-            return value(&batch.slice(0, 1)).map(Some);
+        match batch.num_rows() {
+            0 => {}
+            1 if only.is_none() => only = Some(value(&batch)?),
+            _ => return Err("it gave more than one row; a check is true or false of the whole".into()),
         }
     }
-    Ok(None)
+    Ok(only)
 }
 
 fn value(row: &RecordBatch) -> Result<Value, String> {

@@ -74,7 +74,7 @@ pub struct CheckResult {
     /// The value that it gave.
     pub measured: Value,
     /// Why it does not pass.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default)]
     pub reason: Option<String>,
 }
 
