@@ -1,10 +1,11 @@
 //! The way in: REST, command line, and the server that wires the rooms together.
 //!
 //! [`Rekap::start`] is the whole product in one call; the `rekap` binary, the quickstart and the tests use nothing else. A reader
-//! finds one handler file per noun under `server`, one verb file per noun under `cli`, and every rejection in `problem`.
+//! finds one handler file per noun under `server`, one verb file per noun under `cli`, the pages for people in `console`, and every rejection in `problem`.
 
 pub mod cli;
 mod config;
+mod console;
 mod problem;
 mod quickstart;
 mod server;

@@ -14,6 +14,9 @@ use crate::{Orchestrator, Rejection};
 /// The longest page, so that a long history does not hold a thread and memory for long.
 const MAX_PAGE: usize = 10_000;
 
+/// How many events are read at once on the way back.
+const STRIDE: u64 = 1_000;
+
 impl Orchestrator {
     /// A page of what happened to a job, after the event with that seq.
     pub async fn history(&self, job: &str, after: u64, limit: usize) -> Result<EventsPage, Rejection> {
@@ -26,6 +29,39 @@ impl Orchestrator {
     /// A page of all that happened, after the event with that seq.
     pub async fn audit(&self, after: u64, limit: usize) -> Result<EventsPage, Rejection> {
         self.events_page(after, limit, |_| true).await
+    }
+
+    /// A page of what happened, to one job or to all, the newest first: before the event with that seq, or from the end.
+    pub async fn latest(&self, job: Option<&str>, before: Option<u64>, limit: usize) -> Result<EventsPage, Rejection> {
+        if let Some(job) = job {
+            self.state().job(job)?;
+        }
+        let wanted = {
+            let job = job.map(str::to_owned);
+            move |entry: &Entry| {
+                job.as_ref().is_none_or(|job| entry.event.job == *job && !matches!(entry.event.what, What::Answered {}))
+            }
+        };
+        let (book, limit) = (self.book.clone(), limit.clamp(1, MAX_PAGE));
+        blocking(move || {
+            let mut before = before.unwrap_or(u64::MAX).min(*book.head().borrow() + 1);
+            let mut events = vec![];
+            while before > 1 && events.len() < limit {
+                let after = (before - 1).saturating_sub(STRIDE);
+                let stride: Vec<Entry> = book
+                    .entries(after)
+                    .take_while(|entry| entry.as_ref().is_ok_and(|entry| entry.seq < before))
+                    .collect::<Result<_, _>>()?;
+                let kept = stride.iter().rev().filter(|entry| wanted(entry)).take(limit - events.len());
+                for entry in kept {
+                    events.push(EventView::of(entry)?);
+                }
+                before = after + 1;
+            }
+            let last = events.last().map(|event| event.seq).filter(|seq| events.len() == limit && *seq > 1);
+            Ok(EventsPage { next_cursor: last, events })
+        })
+        .await
     }
 
     /// Checks the whole catalog.

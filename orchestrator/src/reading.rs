@@ -1,7 +1,7 @@
 //! Jobs and versions as users see them, told from the state and what the steward has seen. Nothing here waits for a command, and
 //! nothing is kept.
 
-use rekap_jobs::{Failure, RunnerStatus};
+use rekap_jobs::{Failure, JobSpec, RunnerStatus};
 use rekap_tiered_storage::{Partition, Tier, TopicName};
 
 use crate::fleet::Member;
@@ -31,6 +31,13 @@ impl Orchestrator {
         let state = self.state();
         let job = state.job(job)?;
         Ok(self.version_view(job, job.version(number)?))
+    }
+
+    /// What a version is made of, with the policy of promotion that the job has now.
+    pub fn spec(&self, job: &str, number: u32) -> Result<JobSpec, Rejection> {
+        let state = self.state();
+        let job = state.job(job)?;
+        Ok(JobSpec { promote: job.policy.clone(), ..JobSpec::clone(&job.version(number)?.spec) })
     }
 
     /// The last verification of a version.

@@ -192,6 +192,36 @@ async fn what_happened_to_a_job_is_told_in_order_as_a_list_and_as_a_stream() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn history_is_read_from_its_newest_end_and_a_version_tells_what_it_is_made_of() {
+    let world = World::start().await;
+    world
+        .topic(
+            "ticks",
+            &json!({"partitions": 1, "schema": {"type": "object", "properties": {"a": {"type": "integer"}}}}),
+        )
+        .await;
+    let job = Job::new("sums", "SELECT a, count(*) AS n FROM ticks GROUP BY a").reads("ticks");
+    world.deploy_first(&job).await;
+    let seqs = |page: &Value| list(&page["events"]).iter().map(|event| event["seq"].clone()).collect::<Vec<_>>();
+    let mut forth = seqs(&world.get("jobs/sums/history").await.ok());
+    let (mut back, mut cursor) = (Vec::new(), String::new());
+    loop {
+        let page = world.get(&format!("jobs/sums/history?first=newest&limit=2{cursor}")).await.ok();
+        back.extend(seqs(&page));
+        match page["next_cursor"].as_u64() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    forth.reverse();
+    assert_eq!(back, forth);
+    world.get("audit?first=somewhere").await.problem(400);
+    let made_of = world.get("jobs/sums/versions/1/spec").await.ok();
+    assert_eq!((&made_of["query"], &made_of["spec"]["name"]), (&job.body()["query"], &json!("sums")));
+    assert_eq!(world.post("jobs/sums/versions", &made_of).await.is(200)["version"], 1, "a deploy takes it as it is");
+}
+
 /// The sequence numbers of the first `count` events that the job's stream sends.
 async fn stream(world: &World, after: Option<u64>, count: usize) -> Vec<u64> {
     let request = reqwest::Client::new().get(format!("{}/v1/jobs/sums/events", world.url()));

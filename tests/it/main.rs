@@ -1,6 +1,7 @@
 //! The whole system, tested from outside: each module is one promise to a user.
 
 mod command_line;
+mod console;
 mod crashes;
 mod example;
 mod front_door;

@@ -6,6 +6,7 @@
 #![allow(clippy::print_stderr, reason = "a test run speaks to the person who reads it")]
 
 mod binary;
+mod browser;
 mod candles;
 mod client;
 mod duck;
@@ -22,6 +23,7 @@ mod wait;
 mod world;
 
 pub use binary::{Called, Cli, rekap, repository, target_folder};
+pub use browser::{Browser, keys};
 pub use candles::Candles;
 pub use client::{Answer, Client, NDJSON, Request, Unreachable};
 pub use duck::Duck;

@@ -181,7 +181,7 @@ impl WorldConfig {
 }
 
 /// A port that nothing listens on, below those that the system gives to clients: one of these could take it while the server is down.
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     std::iter::repeat_with(|| fastrand::u16(20_000..32_000))
         .find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
         .expect("the iterator has no end")

@@ -40,6 +40,8 @@ pub struct Config {
 pub struct Server {
     /// The address to listen on; port 0 takes a free one.
     pub listen: SocketAddr,
+    /// Names, beside this machine's, under which a server on loopback is reached: those of a proxy in front of it.
+    pub hosts: Vec<String>,
     /// Listen beyond loopback without TLS and tokens. Only said on the command line, never in a file.
     #[serde(skip)]
     pub insecure: bool,
@@ -109,7 +111,7 @@ impl Default for Config {
 
 impl Default for Server {
     fn default() -> Self {
-        Server { listen: DEFAULT_LISTEN.parse().expect("a socket address"), insecure: false }
+        Server { listen: DEFAULT_LISTEN.parse().expect("a socket address"), hosts: Vec::new(), insecure: false }
     }
 }
 

@@ -9,11 +9,12 @@ use axum::http::HeaderMap;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::Stream;
 use rekap_orchestrator::views::{EventView, EventsPage};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
 
 use super::App;
 use super::extract::Query;
-use super::list::{ListQuery, page_size};
+use super::list::page_size;
 use crate::Problem;
 
 /// Events read from the catalog at once.
@@ -21,10 +22,33 @@ const PAGE: usize = 256;
 /// A comment is sent this often while nothing happens, so that proxies keep the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
+/// The paging of events.
+#[derive(Debug, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct EventsQuery {
+    /// At most this many events: 1 to 10,000, 100 when it is not said.
+    limit: Option<usize>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Which way to read: `oldest` first when it is not said, or `newest` first.
+    #[serde(default)]
+    first: First,
+}
+
+/// Which end a list begins with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum First {
+    #[default]
+    Oldest,
+    Newest,
+}
+
 /// The seq in a cursor.
-fn after(query: &ListQuery) -> Result<u64, Problem> {
-    let Some(cursor) = &query.cursor else { return Ok(0) };
-    cursor.parse().map_err(|_| {
+fn seq(query: &EventsQuery) -> Result<Option<u64>, Problem> {
+    let seq = query.cursor.as_ref().map(|cursor| cursor.parse().map_err(|_| cursor)).transpose();
+    seq.map_err(|cursor| {
         Problem::unprocessable(
             "INVALID_CURSOR",
             format!("`{cursor}` is no cursor of this list"),
@@ -34,15 +58,18 @@ fn after(query: &ListQuery) -> Result<u64, Problem> {
 }
 
 /// What happened to a job.
-#[utoipa::path(get, path = "/v1/jobs/{job}/history", tag = "history", params(("job" = String, Path), ListQuery),
+#[utoipa::path(get, path = "/v1/jobs/{job}/history", tag = "history", params(("job" = String, Path), EventsQuery),
     responses((status = 200, description = "`{events: [{seq, at, actor, type, ...}], next_cursor?}`", body = Object), (status = 404, body = Problem)))]
 pub(super) async fn history(
     State(app): State<App>,
     Path(job): Path<String>,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<EventsQuery>,
 ) -> Result<Answer<EventsPage>, Problem> {
-    let (after, limit) = (after(&query)?, page_size(query.limit)?);
-    Ok(Answer(app.orchestrator().history(&job, after, limit).await?))
+    let (seq, limit) = (seq(&query)?, page_size(query.limit)?);
+    Ok(Answer(match query.first {
+        First::Oldest => app.orchestrator().history(&job, seq.unwrap_or(0), limit).await?,
+        First::Newest => app.orchestrator().latest(Some(&job), seq, limit).await?,
+    }))
 }
 
 /// What happened and happens to a job, as server-sent events; `Last-Event-ID` goes on after that event.
@@ -97,14 +124,17 @@ fn sse(event: &EventView) -> Event {
 }
 
 /// Who did what, over all jobs.
-#[utoipa::path(get, path = "/v1/audit", tag = "history", params(ListQuery),
+#[utoipa::path(get, path = "/v1/audit", tag = "history", params(EventsQuery),
     responses((status = 200, description = "`{events: [...], next_cursor?}`", body = Object)))]
 pub(super) async fn audit(
     State(app): State<App>,
-    Query(query): Query<ListQuery>,
+    Query(query): Query<EventsQuery>,
 ) -> Result<Answer<EventsPage>, Problem> {
-    let (after, limit) = (after(&query)?, page_size(query.limit)?);
-    Ok(Answer(app.orchestrator().audit(after, limit).await?))
+    let (seq, limit) = (seq(&query)?, page_size(query.limit)?);
+    Ok(Answer(match query.first {
+        First::Oldest => app.orchestrator().audit(seq.unwrap_or(0), limit).await?,
+        First::Newest => app.orchestrator().latest(None, seq, limit).await?,
+    }))
 }
 
 /// Checks the hash chain of the catalog.

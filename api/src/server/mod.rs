@@ -7,6 +7,7 @@ mod app;
 mod body;
 mod describe;
 mod extract;
+mod guard;
 mod health;
 mod history;
 mod jobs;
@@ -32,6 +33,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Config, ConfigError};
+use guard::Guard;
 
 pub(crate) use app::App;
 
@@ -83,7 +85,7 @@ impl Rekap {
         let addr = listener.local_addr().map_err(refused)?;
         let stop = CancellationToken::new();
         let app = App::open(&config, stop.clone()).await?;
-        let served = tokio::spawn(serve(listener, app, stop.clone()));
+        let served = tokio::spawn(serve(listener, app, Guard::of(&config.server), stop.clone()));
         Ok(Running { addr, stop, served })
     }
 }
@@ -104,8 +106,8 @@ impl Running {
 }
 
 /// Answers requests until `stop`, then until those under way have ended or the grace is over.
-async fn serve(listener: TcpListener, app: App, stop: CancellationToken) {
-    let router = router::router(app.clone());
+async fn serve(listener: TcpListener, app: App, guard: Guard, stop: CancellationToken) {
+    let router = router::router(app.clone(), guard);
     let serving = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let overdue = async {
         stop.cancelled().await;

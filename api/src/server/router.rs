@@ -7,7 +7,9 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::describe::described;
+use super::guard::{Guard, guard};
 use super::{App, health, history, jobs, metrics, records, runbooks, sql, tables, topics, versions};
+use crate::console;
 use crate::problem::layer::problems_only;
 
 /// The frame of the document; the paths come from the routes.
@@ -34,6 +36,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(jobs::freeze))
         .routes(routes!(jobs::rollback_window))
         .routes(routes!(versions::get_version))
+        .routes(routes!(versions::spec))
         .routes(routes!(versions::replay))
         .routes(routes!(versions::verify))
         .routes(routes!(versions::verification))
@@ -63,11 +66,13 @@ async fn openapi() -> Json<Described> {
     Json(described(routes().into_openapi()))
 }
 
-/// The whole service: routes, counts, and one form for every rejection.
-pub(super) fn router(app: App) -> Router {
+/// The whole service: routes, the console beside them, a guard in front, counts, and one form for every rejection.
+pub(super) fn router(app: App, admitted: Guard) -> Router {
     let (router, _) = routes().split_for_parts();
     router
+        .merge(console::routes())
         .layer(middleware::from_fn(problems_only))
+        .layer(middleware::from_fn_with_state(admitted, guard))
         .layer(middleware::from_fn_with_state(app.clone(), metrics::count))
         .with_state(app)
 }

@@ -7,7 +7,7 @@ use rekap_orchestrator::PromotionRequest;
 use rekap_orchestrator::views::Promotion;
 use rekap_tiered_storage::Start;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::App;
@@ -50,6 +50,19 @@ pub(super) async fn get_version(
     _query: NoQuery,
 ) -> Result<Answer<impl Serialize>, Problem> {
     Ok(Answer(app.orchestrator().version(&job, n)?))
+}
+
+/// What a version is made of: its `job.toml` as JSON and its SQL, in the form in which a deploy takes them.
+#[utoipa::path(get, path = "/v1/jobs/{job}/versions/{n}/spec", tag = "versions", params(("job" = String, Path), ("n" = u32, Path)),
+    responses((status = 200, description = "`{spec: {...}, query}`", body = Object), (status = 404, body = Problem)))]
+pub(super) async fn spec(
+    State(app): State<App>,
+    Path((job, n)): Named,
+    _query: NoQuery,
+) -> Result<Answer<Value>, Problem> {
+    let mut spec = json!(app.orchestrator().spec(&job, n)?);
+    let query = spec.as_object_mut().and_then(|fields| fields.remove("query"));
+    Ok(Answer(json!({"spec": spec, "query": query})))
 }
 
 /// Where a replay begins.
