@@ -89,33 +89,46 @@ export function commandLine(text) {
   );
 }
 
-/** A table: each column is {head, cell(row), kind?, label?}; `key(row)` names a row. It scrolls by itself where it is too wide. */
-export function grid(label, columns, rows, { key, rowClass, caption } = {}) {
+/**
+ * A table: each column is {head, cell(row), kind?, lead?}; `key(row)` names a row. It scrolls by itself where it is too wide; one that
+ * `stacks` becomes a list of cards on a narrow screen, with roles that say that it is a table still.
+ */
+export function grid(label, columns, rows, { key, rowClass, caption, stacks } = {}) {
+  const role = (name) => (stacks ? name : null);
+  const row = (it, i) =>
+    h(
+      "tr",
+      { "data-key": key ? `r-${key(it, i)}` : null, class: rowClass?.(it) ?? "", role: role("row") },
+      columns.map((c) =>
+        h(
+          c.lead ? "th" : "td",
+          {
+            scope: c.lead ? "row" : null,
+            class: c.kind ?? "",
+            role: role(c.lead ? "rowheader" : "cell"),
+            "data-head": stacks ? c.head : null,
+          },
+          c.cell(it, i),
+        ),
+      ),
+    );
   return h(
     "div.scroll",
     { role: "region", "aria-label": label, tabindex: 0 },
     h(
       "table",
+      { class: stacks ? "stacks" : "", role: role("table") },
       caption && h("caption", caption),
       h(
         "thead",
+        { role: role("rowgroup") },
         h(
           "tr",
-          columns.map((c) => h("th", { scope: "col", class: c.kind ?? "" }, c.head)),
+          { role: role("row") },
+          columns.map((c) => h("th", { scope: "col", class: c.kind ?? "", role: role("columnheader") }, c.head)),
         ),
       ),
-      h(
-        "tbody",
-        rows.map((row, i) =>
-          h(
-            "tr",
-            { "data-key": key ? `r-${key(row, i)}` : null, class: rowClass?.(row) ?? "" },
-            columns.map((c) =>
-              h(c.lead ? "th" : "td", { scope: c.lead ? "row" : null, class: c.kind ?? "" }, c.cell(row, i)),
-            ),
-          ),
-        ),
-      ),
+      h("tbody", { role: role("rowgroup") }, rows.map(row)),
     ),
   );
 }

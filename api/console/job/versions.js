@@ -36,5 +36,5 @@ export const versions = ({ views, job }, shown, { pick }) =>
       { head: "Deployed", cell: (v) => h("span", { title: time(v.deployed_at) }, ago(v.deployed_at)) },
     ],
     [...views].reverse(),
-    { key: (v) => v.version, rowClass: (v) => (v.version === shown?.version ? "chosen" : "") },
+    { stacks: true, key: (v) => v.version, rowClass: (v) => (v.version === shown?.version ? "chosen" : "") },
   );

@@ -48,6 +48,7 @@ function content() {
 
 function summary() {
   const { jobs, topics } = world;
+  if (!jobs.length && !topics.length) return "Nothing here yet. The first steps are below.";
   const serving = jobs.filter((j) => j.serves).length;
   const moving = jobs.filter((j) => j.candidate && isBusy(j.candidate)).length;
   return [
@@ -187,7 +188,7 @@ const jobs = () =>
       },
     ],
     world.jobs,
-    { key: (j) => j.job },
+    { key: (j) => j.job, stacks: true },
   );
 
 function candidateCell({ job, candidate }) {
@@ -245,7 +246,7 @@ const topics = () =>
       },
     ],
     world.topics,
-    { key: (t) => t.topic },
+    { key: (t) => t.topic, stacks: true },
   );
 
 const sum = (topic, of) => topic.partitions.reduce((total, p) => total + of(p), 0);
