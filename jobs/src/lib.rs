@@ -11,7 +11,8 @@ pub use query::{
     Change, CompiledJob, FailedRecord, JobInput, Part, Place, Records, Refusal, Touched, Worker, check_size,
 };
 pub use runner::{
-    Failure, HoldTimedOut, Pace, PartitionStatus, Run, Runner, RunnerHandle, RunnerInit, RunnerStatus, SnapshotError,
+    Failure, Histogram, HoldTimedOut, Pace, PartitionStatus, RangeStats, Run, Runner, RunnerHandle, RunnerInit,
+    RunnerStatus, SnapshotError,
 };
 pub use spec::{
     Check, Digest, InputSpec, InvalidQuantity, JobSpec, OnError, Percent, PromotePolicy, STATE_VERSION, Span,

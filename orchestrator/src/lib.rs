@@ -28,6 +28,7 @@ mod sql;
 pub mod state;
 mod steward;
 mod swap;
+mod swaps;
 #[cfg(test)]
 mod testing;
 mod verify;
@@ -40,5 +41,5 @@ pub use error::{Kind, Rejection};
 pub use orchestrator::{Config, Orchestrator};
 pub use phase::{Phase, Run, Standing, phase};
 pub use ready::{Condition, Conditions};
-pub use sql::SqlError;
+pub use sql::{SqlError, SqlLimits};
 pub use verify::{Change, CheckResult, ColumnResult, Counts, Report, Sample, Types, Verdict};

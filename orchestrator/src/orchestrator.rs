@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 
 use datafusion::execution::memory_pool::MemoryPool;
 use rekap_tables::Tables;
-use rekap_tiered_storage::{Clock, Log, Positions};
+use rekap_tiered_storage::{Clock, Log, LogError, Positions};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -16,8 +16,10 @@ use crate::book::{Book, Outcome};
 use crate::fleet::Fleet;
 use crate::gate::Gates;
 use crate::recovery::Recovery;
+use crate::sql::{Engine, SqlLimits};
 use crate::state::State;
 use crate::steward::{self, Watch};
+use crate::swaps::Swaps;
 use crate::{By, Rejection};
 
 /// What the orchestrator is made of.
@@ -32,6 +34,8 @@ pub struct Config {
     pub clock: Arc<dyn Clock>,
     /// The memory that all queries share.
     pub memory: Arc<dyn MemoryPool>,
+    /// What readers' queries may take.
+    pub sql: SqlLimits,
 }
 
 /// The control plane of one Rekap.
@@ -40,9 +44,11 @@ pub struct Orchestrator {
     pub(crate) tables: Tables,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) memory: Arc<dyn MemoryPool>,
+    pub(crate) sql: Engine,
     pub(crate) book: Arc<Book>,
     pub(crate) fleet: Fleet,
     pub(crate) gates: Gates,
+    pub(crate) swaps: Swaps,
     pub(crate) recovery: Recovery,
     pub(crate) folder: PathBuf,
     pub(crate) watch: Mutex<Watch>,
@@ -54,7 +60,7 @@ pub struct Orchestrator {
 impl Orchestrator {
     /// Opens the catalog, opens the table of every live version, and sets the steward to work.
     pub async fn open(config: Config) -> Result<Arc<Self>, Rejection> {
-        let Config { catalog, log, tables, clock, memory } = config;
+        let Config { catalog, log, tables, clock, memory, sql } = config;
         let folder = catalog.clone();
         let book = blocking({
             let clock = clock.clone();
@@ -66,9 +72,11 @@ impl Orchestrator {
             tables,
             clock,
             memory,
+            sql: Engine::new(sql).map_err(|e| LogError::store("starting the threads of queries", e))?,
             book: Arc::new(book),
             fleet: Fleet::default(),
             gates: Gates::default(),
+            swaps: Swaps::default(),
             recovery: Recovery::default(),
             folder: catalog,
             watch: Mutex::default(),

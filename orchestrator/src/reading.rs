@@ -1,8 +1,10 @@
 //! Jobs and versions as users see them, told from the state and what the steward has seen. Nothing here waits for a command, and
 //! nothing is kept.
 
+use arrow::datatypes::{DataType, TimeUnit};
 use rekap_jobs::{Failure, JobSpec, RunnerStatus};
-use rekap_tiered_storage::{Partition, Tier, TopicName};
+use rekap_tables::Table;
+use rekap_tiered_storage::{Partition, Tier, Timestamp, TopicName};
 
 use crate::fleet::Member;
 use crate::phase::{Phase, Run, Standing, phase};
@@ -135,6 +137,8 @@ impl Orchestrator {
             lag_ms: self.lag_ms(job, version),
             ready: self.conditions_of(job, version),
             verification: self.verification_view(job, version),
+            freshness: member.as_ref().and_then(|member| freshness(&member.table)),
+            ranges: member.as_ref().and_then(|member| Some(member.runner.as_ref()?.status().ranges)),
             rows: table.rows,
             bytes: member.map_or(0, |member| member.table.bytes()),
             dead_letters: table.dead_letters,
@@ -185,6 +189,20 @@ impl Orchestrator {
             report: verified.map(|verified| Report::clone(&verified.report)),
         })
     }
+}
+
+/// The greatest value of the table's `time` column. A table that does not read says so elsewhere.
+fn freshness(table: &Table) -> Option<Timestamp> {
+    let time = table.schema().time()?;
+    let newest = table.newest().ok()??;
+    let micros = match table.schema().columns().field(time).data_type() {
+        DataType::Timestamp(TimeUnit::Second, _) => newest.checked_mul(1_000_000)?,
+        DataType::Timestamp(TimeUnit::Millisecond, _) => newest.checked_mul(1_000)?,
+        DataType::Timestamp(TimeUnit::Microsecond, _) => newest,
+        DataType::Timestamp(TimeUnit::Nanosecond, _) => newest.div_euclid(1_000),
+        _ => return None,
+    };
+    Some(Timestamp::from_micros(micros))
 }
 
 /// Why the runner cannot go on, before the steward has recorded it.

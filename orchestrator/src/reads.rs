@@ -56,7 +56,12 @@ impl Orchestrator {
         member.filter(|_| version.role.is_live()).map(|member| member.table).ok_or_else(missing)
     }
 
-    /// Answers one SELECT over `live.<alias>` and `version."<alias>@<n>"`.
+    /// How many queries run now.
+    pub fn queries_running(&self) -> u64 {
+        self.sql.running()
+    }
+
+    /// Answers one SELECT over `live.<alias>`, `version."<alias>@<n>"` and `log.<topic>`.
     pub async fn sql(&self, query: &str) -> Result<SendableRecordBatchStream, Rejection> {
         let state = self.state();
         let live = state.jobs().filter_map(|job| Some((job.name.clone(), self.serving(&job.name).ok()?.1)));
@@ -64,8 +69,8 @@ impl Orchestrator {
             let table = self.version_table(&job.name, version.number).ok()?;
             Some((format!("{}@{}", job.name, version.number), table))
         });
-        let tables = sql::SqlTables { live: live.collect(), versions: versions.collect() };
-        Ok(sql::query(tables, query).await?)
+        let tables = sql::SqlTables { live: live.collect(), versions: versions.collect(), log: self.log.clone() };
+        Ok(self.sql.query(tables, query).await?)
     }
 
     /// A page of the records of a version that could not be decoded or evaluated.

@@ -11,10 +11,11 @@
 //! a rollback whose target cannot reach X in time steps back, and says by how much. If the process dies before the event is durable
 //! nothing has happened; after it, the next start serves the new version. Holds do not outlive the process.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rekap_jobs::RunnerHandle;
+use rekap_jobs::{Histogram, RunnerHandle};
 use rekap_tiered_storage::{Positions, Timestamp};
 use tokio::time::{Instant, timeout_at};
 
@@ -131,7 +132,9 @@ impl Orchestrator {
         }
         let (positions, job) = (to.positions(), order.job.clone());
         let decide = move |state: &State, now| forward(state, now, order, positions, millis(begun));
-        self.write(&by, &job, decide).await.map_err(Off::Refused)
+        let promoted = self.write(&by, &job, decide).await.map_err(Off::Refused)?;
+        self.swaps.add(&job, "promotion", begun.elapsed());
+        Ok(promoted)
     }
 
     /// Carries out a rollback: without stepping back when the target gets there in time, else with it. It ends even if the caller
@@ -169,7 +172,14 @@ impl Orchestrator {
         let stepped_back = stepped_back(&meeting.target, &version.positions_within(&positions, &meeting.target));
         let order = Order { job: job.clone(), from: Some(from), to, cause: Cause::Asked, forced: vec![] };
         let decide = move |state: &State, now| back(state, now, order, positions, stepped_back, millis(begun));
-        self.write(&by, &job, decide).await
+        let rolled_back = self.write(&by, &job, decide).await?;
+        self.swaps.add(&job, "rollback", begun.elapsed());
+        Ok(rolled_back)
+    }
+
+    /// How long swaps have taken since the process started, by job and kind (`promotion` or `rollback`).
+    pub fn swap_seconds(&self) -> BTreeMap<(String, &'static str), Histogram> {
+        self.swaps.all()
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) fn spec(policy: &str) -> JobSpec {
 }
 
 pub(crate) fn topics() -> BTreeMap<String, Topic> {
-    let config = TopicConfig { partitions: 2, retention_ms: None, retention_bytes: None, key: vec![], schema: None };
+    let config = TopicConfig { partitions: 2, ..TopicConfig::default() };
     let incarnation: Incarnation = "7f1e2b34-0000-4000-8000-000000000001".parse().unwrap();
     let topic = Topic { name: "ticks".parse().unwrap(), incarnation, config };
     BTreeMap::from([("ticks".to_owned(), topic)])

@@ -11,7 +11,9 @@ use std::time::Duration;
 use datafusion::execution::memory_pool::GreedyMemoryPool;
 use rekap_jobs::JobSpec;
 use rekap_orchestrator::views::{Promoted, Promotion, RolledBack};
-use rekap_orchestrator::{By, Config, Hash, Kind, Orchestrator, Phase, PromotionRequest, Rejection, RequestKey};
+use rekap_orchestrator::{
+    By, Config, Hash, Kind, Orchestrator, Phase, PromotionRequest, Rejection, RequestKey, SqlLimits,
+};
 use rekap_tables::{RowsQuery, Tables};
 use rekap_tiered_storage::{
     ColdTier, EmbeddedLog, HotLog, Log, NewRecord, Partition, Positions, SystemClock, TopicConfig, TopicName,
@@ -41,11 +43,11 @@ impl Rekap {
             tables: Tables::open(&folder.join("tables")).unwrap(),
             clock,
             memory: Arc::new(GreedyMemoryPool::new(64 << 20)),
+            sql: SqlLimits::default(),
         };
         let topic: TopicName = "ticks".parse().unwrap();
         if hot.topic(&topic).await.is_err() {
-            let config =
-                TopicConfig { partitions: 2, retention_ms: None, retention_bytes: None, key: vec![], schema: None };
+            let config = TopicConfig { partitions: 2, ..TopicConfig::default() };
             hot.create_topic(&topic, config).await.unwrap();
         }
         Rekap { hot, orchestrator: Orchestrator::open(config).await.unwrap(), topic, sent: AtomicU64::new(0) }

@@ -37,7 +37,7 @@ async fn killed_during_ingest_no_acknowledged_event_is_missing_and_none_is_there
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_while_mirroring_the_cold_tier_holds_every_offset_once() {
     let mut random = seeded("kill -9 while mirroring");
-    let config = WorldConfig { mirror_max_age: "100ms", mirror_max_bytes: "16KiB" };
+    let config = WorldConfig { mirror_max_age: "100ms", mirror_max_bytes: "16KiB", ..WorldConfig::default() };
     let mut world = World::with(config).await;
     let mut ledger = Ledger::open(&world, "counters", 2).await;
     for _ in 0..kills() {

@@ -25,11 +25,13 @@ pub struct WorldConfig {
     pub mirror_max_age: &'static str,
     /// How large a file of the mirror may get.
     pub mirror_max_bytes: &'static str,
+    /// Further sections.
+    pub more: &'static str,
 }
 
 impl Default for WorldConfig {
     fn default() -> Self {
-        WorldConfig { mirror_max_age: "1h", mirror_max_bytes: "128MB" }
+        WorldConfig { mirror_max_age: "1h", mirror_max_bytes: "128MB", more: "" }
     }
 }
 
@@ -171,11 +173,11 @@ impl Drop for World {
 
 impl WorldConfig {
     fn to_toml(&self, port: u16) -> String {
-        let WorldConfig { mirror_max_age, mirror_max_bytes } = self;
+        let WorldConfig { mirror_max_age, mirror_max_bytes, more } = self;
         format!(
             "data = \"./data\"\n\
              [server]\nlisten = \"127.0.0.1:{port}\"\n\
-             [mirror]\nmax_age = \"{mirror_max_age}\"\nmax_bytes = \"{mirror_max_bytes}\"\n"
+             [mirror]\nmax_age = \"{mirror_max_age}\"\nmax_bytes = \"{mirror_max_bytes}\"\n{more}"
         )
     }
 }

@@ -33,11 +33,11 @@ pub use decode::{
 pub use error::LogError;
 pub use hot::{AppendKey, Appended, EmbeddedLog, HotLog, HotRange, NewRecord};
 pub use ingest::{MAX_RECORD_BYTES, Refused, TopicWriter};
-pub use log::{Extent, InputBatch, Log, LogSlice, ReadPlan, Segment, Start, Tier, Undecodable};
+pub use log::{Extent, InputBatch, Log, LogSlice, ReadPlan, Segment, Start, Tier, Undecodable, Written};
 pub use mirror::{Mirror, MirrorPolicy};
 pub use offset::{Offset, OffsetRange, Partition};
 pub use partitioner::partition_of;
 pub use positions::{InvalidPositions, Positions};
 pub use retention::{Retention, RetentionPolicy};
-pub use schema::{IncompatibleSchema, InvalidSchema, TopicSchema, Validator, Violation};
+pub use schema::{Compatibility, IncompatibleSchema, InvalidSchema, TopicSchema, Validator, Violation};
 pub use topic::{Incarnation, InvalidTopicConfig, InvalidTopicName, Topic, TopicConfig, TopicName};

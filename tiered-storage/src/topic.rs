@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::decode::{Column, ColumnType};
-use crate::schema::TopicSchema;
+use crate::schema::{Compatibility, TopicSchema};
 
 /// Kafka's own bound on the length of a topic's name.
 const MAX_NAME_LEN: usize = 249;
@@ -120,6 +120,27 @@ pub struct TopicConfig {
     pub key: Vec<String>,
     /// The JSON Schema that every event satisfies, if the topic has one.
     pub schema: Option<TopicSchema>,
+    /// What a newer schema has to keep.
+    #[serde(default)]
+    pub compatibility: Compatibility,
+    /// The schemas before the present one, the first one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub past_schemas: Vec<TopicSchema>,
+}
+
+impl Default for TopicConfig {
+    /// One partition of records without key and schema, kept for ever.
+    fn default() -> Self {
+        TopicConfig {
+            partitions: 1,
+            retention_ms: None,
+            retention_bytes: None,
+            key: Vec::new(),
+            schema: None,
+            compatibility: Compatibility::default(),
+            past_schemas: Vec::new(),
+        }
+    }
 }
 
 /// A topic's configuration that cannot be.
@@ -133,6 +154,11 @@ pub struct InvalidTopicConfig {
 }
 
 impl TopicConfig {
+    /// The number of the present schema, from 1; `None` without a schema.
+    pub fn schema_version(&self) -> Option<usize> {
+        self.schema.as_ref().map(|_| self.past_schemas.len() + 1)
+    }
+
     /// Checks the configuration by itself.
     pub fn check(&self) -> Result<(), InvalidTopicConfig> {
         let invalid = |field: &str, detail: String| Err(InvalidTopicConfig { field: field.into(), detail });
@@ -191,6 +217,7 @@ mod tests {
             retention_bytes: None,
             key: key.iter().map(|field| (*field).to_owned()).collect(),
             schema: Some(TopicSchema::parse(schema).unwrap()),
+            ..TopicConfig::default()
         }
     }
 

@@ -42,12 +42,11 @@ impl World {
     pub(crate) async fn on(hot: Arc<MemoryLog>) -> Self {
         let config = TopicConfig {
             partitions: PARTITIONS,
-            retention_ms: None,
-            retention_bytes: None,
             key: vec![],
             schema: Some(schema(
                 json!({"id": {"type": "integer"}, "price": {"type": "number"}, "name": {"type": "string"}}),
             )),
+            ..TopicConfig::default()
         };
         let topic = hot.create_topic(&"ticks".parse().unwrap(), config).await.unwrap();
         let clock = Arc::new(ManualClock::at(Timestamp::from_micros(1_700_000_000_000_000)));

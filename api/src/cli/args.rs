@@ -44,6 +44,9 @@ pub(super) enum Verb {
         /// Listen beyond loopback without TLS and tokens
         #[arg(long)]
         insecure: bool,
+        /// How the log on the error stream is written [default: `log` of [server], or text]
+        #[arg(long, value_enum)]
+        log_format: Option<crate::LogFormat>,
     },
     /// See the whole loop in half a minute, with nothing set up
     Quickstart {

@@ -4,12 +4,12 @@ use std::io::IsTerminal;
 use std::path::Path;
 
 use super::failure::Failure;
-use crate::{Config, ConfigError, Rekap, StartError};
+use crate::{Config, ConfigError, LogFormat, Rekap, StartError};
 
 /// Runs the server until it is told to stop (Ctrl-C or SIGTERM).
-pub(super) async fn serve(config: Option<&Path>, insecure: bool) -> Result<(), Failure> {
-    log_to_stderr();
+pub(super) async fn serve(config: Option<&Path>, insecure: bool, log: Option<LogFormat>) -> Result<(), Failure> {
     let mut config = Config::load(config, std::env::vars()).map_err(refused)?;
+    log_to_stderr(log.unwrap_or(config.server.log));
     config.server.insecure = insecure;
     let running = Rekap::start(config).await.map_err(|e| match e {
         StartError::Config(e) => refused(e),
@@ -28,12 +28,16 @@ fn refused(error: ConfigError) -> Failure {
 }
 
 /// Logs to the error stream; `RUST_LOG` says what.
-fn log_to_stderr() {
+fn log_to_stderr(format: LogFormat) {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn,rekap=info,rekap_api=info"));
     let plain = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty()) || !std::io::stderr().is_terminal();
     // A second subscriber (a test that embeds the server) keeps the first one.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(!plain).with_writer(std::io::stderr).try_init();
+    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _ = match format {
+        LogFormat::Text => lines.with_ansi(!plain).try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).with_current_span(true).with_span_list(false).try_init(),
+    };
 }
 
 /// Waits for Ctrl-C or SIGTERM.

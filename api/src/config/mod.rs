@@ -11,6 +11,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use rekap_jobs::{parse_bytes, parse_duration};
+use rekap_orchestrator::SqlLimits;
 use serde::{Deserialize, Deserializer, de::Error};
 
 pub use load::ConfigError;
@@ -32,6 +33,8 @@ pub struct Config {
     pub cold: Cold,
     /// What goes from the hot tier to the cold one, and when.
     pub mirror: Mirror,
+    /// What queries may take.
+    pub sql: Sql,
 }
 
 /// `[server]`.
@@ -45,6 +48,21 @@ pub struct Server {
     /// Listen beyond loopback without TLS and tokens. Only said on the command line, never in a file.
     #[serde(skip)]
     pub insecure: bool,
+    /// How many bytes of records may be on their way into the log at once; who sends more is told to wait.
+    #[serde(deserialize_with = "bytes")]
+    pub max_ingest: u64,
+    /// How the server's log is written.
+    pub log: LogFormat,
+}
+
+/// How the server's log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// `[log]`.
@@ -97,6 +115,27 @@ pub struct Mirror {
     pub max_bytes: u64,
 }
 
+/// `[sql]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Sql {
+    /// The memory of all queries together; what needs more is refused.
+    #[serde(deserialize_with = "bytes")]
+    pub max_memory: u64,
+    /// The rows of one answer.
+    pub max_rows: u64,
+    /// The time of one query, from its start to its last row.
+    #[serde(deserialize_with = "duration")]
+    pub max_time: Duration,
+}
+
+impl Default for Sql {
+    fn default() -> Self {
+        let SqlLimits { max_memory, max_rows, max_time } = SqlLimits::default();
+        Sql { max_memory, max_rows, max_time }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Config {
@@ -105,13 +144,20 @@ impl Default for Config {
             log: Log::default(),
             cold: Cold::default(),
             mirror: Mirror::default(),
+            sql: Sql::default(),
         }
     }
 }
 
 impl Default for Server {
     fn default() -> Self {
-        Server { listen: DEFAULT_LISTEN.parse().expect("a socket address"), hosts: Vec::new(), insecure: false }
+        Server {
+            listen: DEFAULT_LISTEN.parse().expect("a socket address"),
+            hosts: Vec::new(),
+            insecure: false,
+            max_ingest: 256 << 20,
+            log: LogFormat::Text,
+        }
     }
 }
 
@@ -140,6 +186,12 @@ impl Config {
             return Err(ConfigError::NotBuilt("a cold.url that is not file:…"));
         }
         Ok(())
+    }
+
+    /// What queries may take.
+    pub(crate) fn sql_limits(&self) -> SqlLimits {
+        let Sql { max_memory, max_rows, max_time } = self.sql.clone();
+        SqlLimits { max_memory, max_rows, max_time }
     }
 
     /// The cold tier's URL.

@@ -3,7 +3,7 @@
 use arrow::error::ArrowError;
 use axum::http::StatusCode;
 use rekap_jobs::SpecError;
-use rekap_orchestrator::{Kind, Rejection};
+use rekap_orchestrator::{Kind, Rejection, SqlError};
 use rekap_tables::{InvalidCursor, TableError, UnusableFilter};
 use rekap_tiered_storage::{InvalidPositions, InvalidSchema, InvalidTopicName, LogError};
 use serde_json::json;
@@ -12,7 +12,13 @@ use super::Problem;
 
 impl From<LogError> for Problem {
     fn from(error: LogError) -> Self {
-        let (status, code, remedy) = match &error {
+        Problem::from(&error)
+    }
+}
+
+impl From<&LogError> for Problem {
+    fn from(error: &LogError) -> Self {
+        let (status, code, remedy) = match error {
             LogError::UnknownTopic(_) => {
                 (StatusCode::NOT_FOUND, "UNKNOWN_TOPIC", "GET /v1/topics lists all; PUT /v1/topics/{topic} makes one")
             }
@@ -129,11 +135,12 @@ impl From<ArrowError> for Problem {
 
 impl From<Rejection> for Problem {
     fn from(rejection: Rejection) -> Self {
-        if let Rejection::Log(error) = rejection {
-            return error.into();
+        match &rejection {
+            Rejection::Log(error) => return error.into(),
+            Rejection::Sql(SqlError::Log(error)) => return error.as_ref().into(),
+            _ => {}
         }
         let status = match rejection.kind() {
-            _ if rejection.code() == "NOT_BUILT" => StatusCode::NOT_IMPLEMENTED,
             Kind::NotFound => StatusCode::NOT_FOUND,
             Kind::Invalid => StatusCode::UNPROCESSABLE_ENTITY,
             Kind::Conflict => StatusCode::CONFLICT,

@@ -21,6 +21,9 @@ use utoipa::ToSchema;
 /// The media type of a rejection.
 pub const PROBLEM_JSON: &str = "application/problem+json";
 
+/// The fact that says after how many seconds to try again.
+const RETRY_AFTER: &str = "retry_after_s";
+
 /// A rejection. It is boxed, since it is the error of nearly every function of the server and rarely comes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
@@ -66,6 +69,11 @@ impl Problem {
     pub fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
         self.0.facts.insert(name.to_owned(), value.into());
         self
+    }
+
+    /// The same, to be tried again after so many seconds: `Retry-After` of the answer.
+    pub fn retry_after(self, seconds: u64) -> Self {
+        self.with(RETRY_AFTER, seconds)
     }
 
     /// 422: the request is well formed and cannot be done as it is.
@@ -123,6 +131,10 @@ impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let body = serde_json::to_vec(&self).expect("a problem is plain JSON");
         let media = [(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))];
-        (self.status(), media, body).into_response()
+        let mut response = (self.status(), media, body).into_response();
+        if let Some(seconds) = self.facts.get(RETRY_AFTER).and_then(Value::as_u64) {
+            response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+        }
+        response
     }
 }

@@ -14,6 +14,7 @@ use rekap_tiered_storage::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::ingest::Ingest;
 use super::metrics::HttpMetrics;
 use super::{StartError, blocking};
 use crate::{Config, Problem};
@@ -32,12 +33,13 @@ struct Rooms {
     _retention: Retention,
     log: Log,
     http: HttpMetrics,
+    ingest: Ingest,
     /// Held while a topic is made or changed: its new configuration is computed from the present one.
     altering: tokio::sync::Mutex<()>,
     /// A compiled writer for each topic, with the configuration that it was compiled from.
     writers: Mutex<HashMap<Incarnation, (TopicConfig, TopicWriter)>>,
     stop: CancellationToken,
-    _folder: DataFolder,
+    folder: DataFolder,
 }
 
 impl App {
@@ -57,6 +59,7 @@ impl App {
             tables,
             clock: clock.clone(),
             memory,
+            sql: config.sql_limits(),
         });
         let orchestrator = orchestrator.await.map_err(cannot("the catalog"))?;
         let policy = mirror_policy(config);
@@ -70,10 +73,11 @@ impl App {
             _retention: retention,
             log,
             http: HttpMetrics::default(),
+            ingest: Ingest::new(config.server.max_ingest),
             altering: tokio::sync::Mutex::default(),
             writers: Mutex::default(),
             stop,
-            _folder: folder,
+            folder,
         })))
     }
 
@@ -95,6 +99,11 @@ impl App {
     /// The counts of requests.
     pub(super) fn http(&self) -> &HttpMetrics {
         &self.0.http
+    }
+
+    /// The bytes being appended.
+    pub(super) fn ingest(&self) -> &Ingest {
+        &self.0.ingest
     }
 
     /// A topic by the name in the path. A name that no topic can have is the name of none.
@@ -121,6 +130,17 @@ impl App {
         let writer = TopicWriter::new(topic)?;
         writers.insert(topic.incarnation, (topic.config.clone(), writer.clone()));
         Ok(writer)
+    }
+
+    /// Writes a file of a few bytes to the data folder, as an append or a deploy would.
+    pub(super) async fn probe_disk(&self) -> std::io::Result<()> {
+        let path = self.0.folder.path().join("probe");
+        blocking(move || {
+            let mut file = std::fs::File::create(&path)?;
+            std::io::Write::write_all(&mut file, b"rekap writes here to see whether it can\n")?;
+            file.sync_data()
+        })
+        .await
     }
 
     /// Comes when the server is told to stop.

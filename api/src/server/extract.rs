@@ -22,6 +22,18 @@ const MAX_COMMAND_BYTES: usize = 2 << 20;
 const MAX_DRAINED_BYTES: usize = 256 << 20;
 /// The longest `Idempotency-Key`: enough for any identifier, small enough to be kept for a day.
 const MAX_KEY_BYTES: usize = 255;
+
+/// Reads a body that will not be used, so that the client sees the answer.
+pub(super) async fn drain(body: Body) {
+    let (mut seen, mut chunks) = (0, body.into_data_stream());
+    while let Some(Ok(chunk)) = chunks.next().await {
+        seen += chunk.len();
+        if seen > MAX_DRAINED_BYTES {
+            return;
+        }
+    }
+}
+
 /// The whole body, of at most `limit` bytes.
 pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem> {
     let (mut kept, mut seen) = (BytesMut::new(), 0_usize);
@@ -39,7 +51,7 @@ pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem
 }
 
 /// 413.
-fn too_large(limit: usize) -> Problem {
+pub(super) fn too_large(limit: usize) -> Problem {
     Problem::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "BODY_TOO_LARGE",
@@ -54,17 +66,21 @@ pub(super) fn bad_body(detail: String) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "BAD_BODY", detail, "GET /openapi.json says what the route takes")
 }
 
+/// 400: a header whose value cannot be used.
+pub(super) fn bad_header(name: &str, expected: &str) -> Problem {
+    Problem::new(
+        StatusCode::BAD_REQUEST,
+        "BAD_REQUEST",
+        format!("the header `{name}` does not read"),
+        format!("send {expected}"),
+    )
+}
+
 /// 415 unless the request's media type is one of `accepted`; answers which.
 pub(super) fn media_type(headers: &HeaderMap, accepted: &[&'static str]) -> Result<&'static str, Problem> {
     let unsupported = |detail: String, remedy: String| {
         Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail, remedy)
     };
-    if let Some(coding) = headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
-        return Err(unsupported(
-            format!("the body's Content-Encoding is {coding:?}"),
-            "send it uncompressed".to_owned(),
-        ));
-    }
     let said = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
     let essence = said.split(';').next().unwrap_or("").trim().to_ascii_lowercase();
     accepted.iter().find(|media| **media == essence).copied().ok_or_else(|| {
@@ -201,6 +217,14 @@ fn fields(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, Proble
         return Ok(Map::new());
     }
     media_type(headers, &["application/json"])?;
+    if let Some(coding) = headers.get(header::CONTENT_ENCODING).filter(|coding| *coding != "identity") {
+        return Err(Problem::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "UNSUPPORTED_MEDIA_TYPE",
+            format!("the body's Content-Encoding is {coding:?}"),
+            "send it uncompressed",
+        ));
+    }
     match serde_json::from_slice(body) {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(_) => Err(unfit("the body is no JSON object".to_owned())),

@@ -14,13 +14,21 @@ pub(super) async fn healthz() -> Json<Value> {
     Json(json!({"status": "ok", "version": env!("CARGO_PKG_VERSION")}))
 }
 
-/// Reads and deploys work.
+/// Reads and deploys work: the log answers, every alias is served, and the data folder can be written.
 #[utoipa::path(get, path = "/readyz", tag = "server", responses(
     (status = 200, description = "reads and deploys work"),
     (status = 503, description = "they do not (yet); the detail says why", body = Problem),
 ))]
 pub(super) async fn readyz(State(app): State<App>) -> Result<Json<Value>, Problem> {
     app.log().hot.topics().await?;
+    app.probe_disk().await.map_err(|reason| {
+        Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "STORE_FAILED",
+            format!("the data folder cannot be written: {reason}"),
+            "look at the disk: is it full, or mounted read-only?",
+        )
+    })?;
     if !app.orchestrator().is_serving() {
         return Err(Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,

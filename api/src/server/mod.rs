@@ -10,6 +10,7 @@ mod extract;
 mod guard;
 mod health;
 mod history;
+mod ingest;
 mod jobs;
 mod list;
 mod metrics;
@@ -20,6 +21,7 @@ mod sql;
 mod tables;
 mod text;
 mod topics;
+mod trace;
 mod versions;
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json as Answer;
 use axum::extract::{Path, Request, State};
+use axum::http::{HeaderMap, header};
 use rekap_tiered_storage::{
     AppendKey, Appended, LogBatch, NewRecord, Offset, Partition, Start, Tier, Timestamp, Topic,
 };
@@ -12,8 +13,10 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
-use super::body::{self, NDJSON};
-use super::extract::{Once, Query, media_type, read_body};
+use super::body::encoding::Encoding;
+use super::body::{self, Sent};
+use super::extract::{Once, Query, drain, media_type, read_body};
+use super::ingest::Held;
 use super::list::page_size;
 use super::text::Text;
 use crate::Problem;
@@ -22,6 +25,10 @@ use crate::Problem;
 const MAX_REQUEST_BYTES: usize = 64 << 20;
 /// Bodies up to this size are prepared where they arrive; larger ones would keep other requests of the thread waiting.
 const PREPARED_INLINE_BYTES: usize = 64 << 10;
+/// JSON packs to a fifth or less.
+const PACKED_FACTOR: u64 = 5;
+/// What a body is taken for that does not say how long it is.
+const UNANNOUNCED_BYTES: u64 = 1 << 20;
 
 /// How records are sent.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -53,10 +60,15 @@ impl From<Appended> for AppendedView {
 
 /// Appends records, all or none, and answers once they are durable.
 #[utoipa::path(post, path = "/v1/topics/{topic}/records", tag = "topics", params(("topic" = String, Path), AppendQuery),
-    request_body(content((Object = "application/x-ndjson"), (Object = "application/json")), description = "events, or with raw=true records"),
-    responses((status = 200, body = AppendedView), (status = 404, body = Problem),
-        (status = 413, description = "a record over 1 MiB or a request over 64 MiB", body = Problem),
-        (status = 422, description = "a record that the topic refuses; nothing was appended", body = Problem)))]
+    request_body(content((Object = "application/x-ndjson"), (Object = "application/json"), (String = "text/csv"),
+        (Object = "application/cloudevents+json"), (Object = "application/cloudevents-batch+json")),
+        description = "events, or with raw=true records; as they are or with Content-Encoding gzip or zstd"),
+    responses((status = 200, body = AppendedView), (status = 400, description = "a body that is not packed as it says", body = Problem),
+        (status = 404, body = Problem),
+        (status = 413, description = "a record over 1 MiB or a request over 64 MiB, unpacked", body = Problem),
+        (status = 415, description = "another media type or encoding", body = Problem),
+        (status = 422, description = "records that the topic refuses, the first 20 in `errors`; nothing was appended", body = Problem),
+        (status = 429, description = "too many bytes are being appended; try again after `Retry-After` seconds", body = Problem)))]
 pub(super) async fn append(
     State(app): State<App>,
     Path(name): Path<String>,
@@ -65,15 +77,35 @@ pub(super) async fn append(
 ) -> Result<Answer<impl Serialize>, Problem> {
     let topic = app.topic(&name).await?;
     let (parts, body) = request.into_parts();
-    let media = media_type(&parts.headers, &[NDJSON, "application/json"])?;
+    let media = media_type(&parts.headers, &body::MEDIA)?;
+    let sent = Sent::new(media, raw, &parts.headers)?;
+    let encoding = Encoding::of(&parts.headers)?;
+    let Some(mut held) = app.ingest().admit(announced(&parts.headers, encoding)) else {
+        drain(body).await;
+        return Err(app.ingest().overloaded());
+    };
     let body = read_body(body, MAX_REQUEST_BYTES).await?;
+    held.grow_to(body.len() as u64);
     let once = Once::of(&parts, &body)?.map(|once| AppendKey { key: once.key, body_digest: once.digest });
     let writer = app.writer(&topic)?;
-    let inline = body.len() <= PREPARED_INLINE_BYTES;
-    let prepare = move || -> Result<Vec<NewRecord>, Problem> { body::records(&body, media, raw, &writer) };
-    let records = if inline { prepare()? } else { super::blocking(prepare).await? };
+    let inline = body.len() <= PREPARED_INLINE_BYTES && encoding == Encoding::Plain;
+    let known = topic.clone();
+    let prepare = move || -> Result<(Vec<NewRecord>, Held), Problem> {
+        let body = encoding.unpack(body, MAX_REQUEST_BYTES)?;
+        held.grow_to(body.len() as u64);
+        Ok((body::records(&body, &sent, &known, &writer)?, held))
+    };
+    let (records, _held) = if inline { prepare()? } else { super::blocking(prepare).await? };
     let appended = app.log().hot.append(&topic.name, records, once).await?;
     Ok(Answer(AppendedView::from(appended)))
+}
+
+/// About how many bytes a request will take: what it announces, several times that where it is packed, and a little where it says
+/// nothing.
+fn announced(headers: &HeaderMap, encoding: Encoding) -> u64 {
+    let said = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    let factor = if encoding == Encoding::Plain { 1 } else { PACKED_FACTOR };
+    said.map_or(UNANNOUNCED_BYTES, |length| length.saturating_mul(factor)).min(MAX_REQUEST_BYTES as u64)
 }
 
 /// What to read.

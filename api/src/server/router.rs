@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 
 use super::describe::described;
 use super::guard::{Guard, guard};
-use super::{App, health, history, jobs, metrics, records, runbooks, sql, tables, topics, versions};
+use super::{App, health, history, jobs, metrics, records, runbooks, sql, tables, topics, trace, versions};
 use crate::console;
 use crate::problem::layer::problems_only;
 
@@ -27,6 +27,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(topics::list_topics))
         .routes(routes!(topics::put_topic, topics::get_topic, topics::delete_topic))
         .routes(routes!(topics::mirror_topic))
+        .routes(routes!(topics::schemas))
         .routes(routes!(records::append, records::read))
         .routes(routes!(jobs::list_jobs))
         .routes(routes!(jobs::get_job, jobs::delete_job))
@@ -74,5 +75,6 @@ pub(super) fn router(app: App, admitted: Guard) -> Router {
         .layer(middleware::from_fn(problems_only))
         .layer(middleware::from_fn_with_state(admitted, guard))
         .layer(middleware::from_fn_with_state(app.clone(), metrics::count))
+        .layer(middleware::from_fn(trace::traced))
         .with_state(app)
 }

@@ -1,6 +1,5 @@
-//! `/v1/sql`: one SELECT over the tables that are served.
+//! `/v1/sql`: one SELECT over what is served and what is in the log. When the client goes away, its query ends.
 
-use arrow::csv::WriterBuilder;
 use arrow::datatypes::SchemaRef;
 use arrow::error::ArrowError;
 use arrow::ipc::writer::StreamWriter;
@@ -11,6 +10,8 @@ use axum::http::{HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
+use rekap_orchestrator::{Rejection, SqlError};
+use rekap_tables::csv::CsvRows;
 use rekap_tables::json::JsonRows;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -23,7 +24,7 @@ use crate::Problem;
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Sql {
-    /// One SELECT over `live.<alias>`, `version."<alias>@3"` or `log.<topic>`.
+    /// One SELECT, or EXPLAIN of one, over `live.<alias>`, `version."<alias>@3"` or `log.<topic>`.
     query: String,
     /// How the answer is written; `json` when it is not said.
     #[serde(default)]
@@ -53,7 +54,8 @@ impl Format {
 /// Answers one SELECT; the rows are sent as they come.
 #[utoipa::path(post, path = "/v1/sql", tag = "tables", request_body = Sql,
     responses((status = 200, description = "`{rows: [...]}`, CSV with a header line, or an Arrow IPC stream", body = Object),
-        (status = 422, description = "anything but one SELECT over what there is", body = Problem)))]
+        (status = 409, description = "offsets that the query reads were lost meanwhile", body = Problem),
+        (status = 422, description = "anything but one SELECT over what there is, or one that takes too much", body = Problem)))]
 pub(super) async fn sql(State(app): State<App>, Json(Sql { query, format }): Json<Sql>) -> Result<Response, Problem> {
     let mut rows = app.orchestrator().sql(&query).await?;
     if let (Format::Json, Some(name)) = (format, twice(&rows.schema())) {
@@ -91,9 +93,9 @@ fn twice(schema: &SchemaRef) -> Option<&str> {
     names.iter().enumerate().find(|(i, name)| names[..*i].contains(name)).map(|(_, name)| *name)
 }
 
-/// A query that was planned and failed at its first rows, such as a division by zero.
+/// A query that was planned and failed before its first rows, such as by a division by zero.
 fn failed(error: datafusion::error::DataFusionError) -> Problem {
-    Problem::unprocessable("QUERY_FAILED", error.strip_backtrace(), "change the expression that the detail names")
+    Rejection::Sql(SqlError::from(error)).into()
 }
 
 /// Turns batches into the bytes of one answer.
@@ -147,9 +149,11 @@ impl Writer {
 
 /// One batch as CSV.
 fn csv(head: bool, batch: &RecordBatch) -> Result<Bytes, ArrowError> {
+    let rows = CsvRows::new(batch)?;
     let mut out = Vec::new();
-    let mut writer = WriterBuilder::new().with_header(head).build(&mut out);
-    writer.write(batch)?;
-    drop(writer);
+    if head {
+        rows.write_head(&mut out);
+    }
+    rows.write_all(&mut out);
     Ok(out.into())
 }

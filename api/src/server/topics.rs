@@ -6,7 +6,8 @@ use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use rekap_tiered_storage::{
-    Extent, InvalidTopicConfig, LogError, OffsetRange, Partition, Topic, TopicConfig, TopicName, TopicSchema,
+    Compatibility, Extent, InvalidTopicConfig, LogError, OffsetRange, Partition, Topic, TopicConfig, TopicName,
+    TopicSchema,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
@@ -39,6 +40,9 @@ pub(super) struct PutTopic {
     schema: Option<Option<Value>>,
     /// `json`.
     format: Option<Format>,
+    /// What a newer schema has to keep: `backward` (when nothing is said), `forward`, `full` or `none`.
+    #[schema(value_type = Option<String>)]
+    compatibility: Option<Compatibility>,
 }
 
 /// The formats of events.
@@ -64,6 +68,11 @@ struct TopicView {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     schema: Option<TopicSchema>,
+    /// The number of that schema, from 1.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    schema_version: Option<usize>,
+    #[schema(value_type = String)]
+    compatibility: Compatibility,
     format: &'static str,
     #[schema(value_type = Object)]
     cold: Value,
@@ -102,6 +111,7 @@ async fn view(app: &App, topic: Topic) -> Result<TopicView, LogError> {
     let headroom = app.mirror().headroom(&topic).await;
     let extents = app.log().extent(&topic).await?;
     let partitions = extents.iter().map(|(p, extent)| PartitionView::new(*p, extent, headroom.get(p))).collect();
+    let schema_version = topic.config.schema_version();
     Ok(TopicView {
         topic: topic.name.to_string(),
         incarnation: topic.incarnation.to_string(),
@@ -109,6 +119,8 @@ async fn view(app: &App, topic: Topic) -> Result<TopicView, LogError> {
         key: topic.config.key,
         retention_ms: topic.config.retention_ms,
         retention_bytes: topic.config.retention_bytes,
+        schema_version,
+        compatibility: topic.config.compatibility,
         schema: topic.config.schema,
         format: "json",
         partitions,
@@ -143,7 +155,7 @@ fn initial(wanted: PutTopic) -> Result<TopicConfig, Problem> {
         let remedy = "say how many, as in {\"partitions\": 4}";
         Problem::unprocessable("INVALID_TOPIC", "`partitions` is missing", remedy).with("field", "partitions")
     })?;
-    let nothing = TopicConfig { partitions, retention_ms: None, retention_bytes: None, key: Vec::new(), schema: None };
+    let nothing = TopicConfig { partitions, ..TopicConfig::default() };
     let config = changed(&nothing, wanted)?;
     config.check().map_err(|e| invalid(StatusCode::UNPROCESSABLE_ENTITY, &e))?;
     Ok(config)
@@ -160,9 +172,14 @@ fn altered(config: &TopicConfig, wanted: PutTopic) -> Result<TopicConfig, Proble
         return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, "partitions", detail));
     }
     match (&config.schema, &newer.schema) {
-        (Some(older), Some(newer)) => {
-            older.check_evolution(newer).map_err(|e| refused(StatusCode::CONFLICT, "schema", e.to_string()))?;
+        (Some(older), Some(schema)) => {
+            let checked = older.check_evolution(schema, newer.compatibility);
+            checked.map_err(|e| {
+                let detail = format!("not {}: {e}", rule(newer.compatibility));
+                refused(StatusCode::CONFLICT, "schema", detail).with("field", e.field)
+            })?;
         }
+        (Some(_), None) if newer.compatibility == Compatibility::None => {}
         (Some(_), None) => {
             let detail = "a topic keeps its schema, since jobs may read its columns".to_owned();
             return Err(refused(StatusCode::CONFLICT, "schema", detail));
@@ -174,17 +191,32 @@ fn altered(config: &TopicConfig, wanted: PutTopic) -> Result<TopicConfig, Proble
 
 /// A configuration with the named fields put in.
 fn changed(config: &TopicConfig, wanted: PutTopic) -> Result<TopicConfig, Problem> {
-    let PutTopic { partitions, retention_ms, retention_bytes, key, schema, format: _ } = wanted;
+    let PutTopic { partitions, retention_ms, retention_bytes, key, schema, format: _, compatibility } = wanted;
+    let schema = match schema {
+        Some(raw) => raw.map(TopicSchema::parse).transpose()?,
+        None => config.schema.clone(),
+    };
+    let mut past_schemas = config.past_schemas.clone();
+    past_schemas.extend(config.schema.clone().filter(|older| Some(older) != schema.as_ref()));
     Ok(TopicConfig {
         partitions: partitions.unwrap_or(config.partitions),
         retention_ms: retention_ms.unwrap_or(config.retention_ms),
         retention_bytes: retention_bytes.unwrap_or(config.retention_bytes),
         key: key.unwrap_or_else(|| config.key.clone()),
-        schema: match schema {
-            Some(raw) => raw.map(TopicSchema::parse).transpose()?,
-            None => config.schema.clone(),
-        },
+        schema,
+        compatibility: compatibility.unwrap_or(config.compatibility),
+        past_schemas,
     })
+}
+
+/// The rule by its name.
+fn rule(compatibility: Compatibility) -> &'static str {
+    match compatibility {
+        Compatibility::Backward => "backward compatible",
+        Compatibility::Forward => "forward compatible",
+        Compatibility::Full => "fully compatible",
+        Compatibility::None => "compatible",
+    }
 }
 
 /// A configuration that no topic, or not this one, can have.
@@ -220,6 +252,21 @@ pub(super) async fn get_topic(
 ) -> Result<Answer<impl Serialize>, Problem> {
     let topic = app.topic(&name).await?;
     Ok(Answer(view(&app, topic).await?))
+}
+
+/// Every schema that a topic has had, the first one first; the last one is checked now.
+#[utoipa::path(get, path = "/v1/topics/{topic}/schemas", tag = "topics", params(("topic" = String, Path)),
+    responses((status = 200, description = "`{compatibility, schemas: [{version, schema}]}`", body = Object),
+        (status = 404, body = Problem)))]
+pub(super) async fn schemas(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    _query: NoQuery,
+) -> Result<Answer<Value>, Problem> {
+    let config = app.topic(&name).await?.config;
+    let all = config.past_schemas.iter().chain(&config.schema).enumerate();
+    let all: Vec<Value> = all.map(|(i, schema)| json!({"version": i + 1, "schema": schema})).collect();
+    Ok(Answer(json!({"compatibility": config.compatibility, "schemas": all})))
 }
 
 /// Deletes a topic with its hot records. Refused while a job reads it.

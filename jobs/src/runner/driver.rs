@@ -102,6 +102,7 @@ impl Driver {
             });
             return Ok(Turn::NothingToRead);
         }
+        let begun = Instant::now();
         let slices = self.slices(&next).await?;
         let commit = match self.compute(&next, &slices, &at).await {
             Err(RangeError::TooLarge(_)) if self.bound.shrink(next.len()) => return Ok(Turn::Dropped),
@@ -117,6 +118,11 @@ impl Driver {
         self.commit(commit.0).await?;
         self.bound.grow();
         self.rate.add(next.len());
+        self.status.send_if_modified(|status| {
+            status.ranges.offsets.add(next.len() as f64);
+            status.ranges.seconds.add(begun.elapsed().as_secs_f64());
+            false
+        });
         let after = self.bench.table.status();
         self.tell(&after, &ends, Some(&slices), |_| match next.whole {
             _ if !after.positions.reached(&goal) => Run::Replaying,

@@ -13,6 +13,7 @@ mod control;
 mod cut;
 mod driver;
 mod failure;
+mod histogram;
 mod pace;
 mod range;
 mod status;
@@ -31,6 +32,7 @@ use tokio::sync::watch;
 
 pub use control::{HoldTimedOut, SnapshotError};
 pub use failure::Failure;
+pub use histogram::{Histogram, RangeStats};
 pub use pace::Pace;
 pub use status::{PartitionStatus, Run, RunnerStatus};
 
@@ -165,6 +167,7 @@ fn reads(job: &CompiledJob, accept_gap: bool) -> Vec<Arc<ReadPlan>> {
         decoder: input.decoder.clone(),
         projection: input.columns.clone(),
         tombstones: input.tombstones,
+        undecodable: false,
         accept_gap,
     });
     read.map(Arc::new).collect()
@@ -184,5 +187,6 @@ fn first_status(table: &Table, clock: &dyn Clock) -> RunnerStatus {
         dead_letters: at.dead_letters,
         problem: None,
         output_error: None,
+        ranges: RangeStats::default(),
     }
 }

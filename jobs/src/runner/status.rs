@@ -4,6 +4,7 @@ use rekap_tiered_storage::{Offset, Partition, Positions, Tier, Timestamp, TopicN
 use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
+use super::histogram::RangeStats;
 
 /// What a runner is doing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,4 +67,6 @@ pub struct RunnerStatus {
     pub problem: Option<String>,
     /// Why the row of some key could not be computed. Such a key has no row until it can be.
     pub output_error: Option<String>,
+    /// The ranges committed since it started.
+    pub ranges: RangeStats,
 }

@@ -50,10 +50,9 @@ impl World {
             serde_json::json!({"type": "object", "properties": {"k": {"type": "string"}, "v": {"type": "integer"}}});
         let config = TopicConfig {
             partitions: 2,
-            retention_ms: None,
-            retention_bytes: None,
             key: vec![],
             schema: Some(TopicSchema::parse(schema).unwrap()),
+            ..TopicConfig::default()
         };
         log.hot.create_topic(&name(), config).await.unwrap();
         let policy = MirrorPolicy { max_age: Duration::from_secs(3_600), ..MirrorPolicy::default() };

@@ -18,7 +18,7 @@ use chrono::SecondsFormat;
 use serde::Serialize;
 
 /// Appends the JSON of the row at an index.
-type Cell<'a> = Box<dyn Fn(usize, &mut Vec<u8>) + 'a>;
+pub(crate) type Cell<'a> = Box<dyn Fn(usize, &mut Vec<u8>) + 'a>;
 
 /// Writes the rows of a batch as JSON objects.
 pub struct JsonRows<'a> {
@@ -103,7 +103,8 @@ fn append_double(value: f64, out: &mut Vec<u8>) {
     }
 }
 
-fn cell(array: &dyn Array) -> Result<Cell<'_>, ArrowError> {
+/// Writes one value of a column, NULL included.
+pub(crate) fn cell(array: &dyn Array) -> Result<Cell<'_>, ArrowError> {
     let write = not_null(array)?;
     let nulls = array.logical_nulls();
     Ok(Box::new(move |index, out| match &nulls {

@@ -60,6 +60,12 @@ pub(crate) fn key_of_time_place(place: &[u8]) -> &[u8] {
     &place[MAX_KEY_PREFIX..]
 }
 
+/// The time at a place in the index by time.
+pub(crate) fn time_of_time_place(place: &[u8]) -> Option<i64> {
+    let bytes: [u8; 8] = place.get(1..MAX_KEY_PREFIX)?.try_into().ok()?;
+    Some(i64::from_be_bytes(bytes) ^ i64::MIN)
+}
+
 /// Big-endian bytes that sort as the numbers do.
 fn ordered(time: i64) -> [u8; 8] {
     (time ^ i64::MIN).to_be_bytes()

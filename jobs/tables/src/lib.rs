@@ -9,6 +9,7 @@
 mod changes;
 mod codec;
 mod commit;
+pub mod csv;
 mod cursor;
 mod dead_letter;
 mod error;

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::codec::Codec;
 use crate::gather::Seen;
+use crate::layout::{TIMES, time_of_time_place};
 use crate::{
     Commit, CommitOutcome, Gathered, TableError, TableId, TableSchema, TableSnapshot, TableStatus, WriterEpoch,
 };
@@ -82,6 +83,17 @@ impl Table {
     /// The bytes that the table takes: its files, and what is written but not yet in one of them.
     pub fn bytes(&self) -> u64 {
         self.0.keyspace.disk_space() + self.0.keyspace.tree.active_memtable().size()
+    }
+
+    /// The greatest `time` among the keys, in the unit of the time column; `None` without such a column or without keys. Looks up one
+    /// place.
+    pub fn newest(&self) -> Result<Option<i64>, TableError> {
+        if self.schema().time().is_none() {
+            return Ok(None);
+        }
+        let Some(last) = self.0.keyspace.prefix([TIMES]).next_back() else { return Ok(None) };
+        let (place, _) = last.into_inner().map_err(|source| self.0.failed("reading", source))?;
+        Ok(time_of_time_place(&place))
     }
 
     /// Changes with every commit: who waits for a position looks again.

@@ -8,8 +8,10 @@ use async_trait::async_trait;
 use datafusion::catalog::{CatalogProvider, MemoryCatalogProvider, SchemaProvider, TableProvider};
 use datafusion::common::DataFusionError;
 use rekap_tables::Table;
+use rekap_tiered_storage::Log;
 
-use super::{SqlError, scan};
+use super::log::LogTable;
+use super::scan;
 
 /// The catalog's name. It can be left out of a query.
 pub(super) const NAME: &str = "rekap";
@@ -25,6 +27,8 @@ pub(crate) struct SqlTables {
     pub(crate) live: BTreeMap<String, Table>,
     /// The table of each version, by `<alias>@<version>`.
     pub(crate) versions: BTreeMap<String, Table>,
+    /// Both tiers of every topic.
+    pub(crate) log: Arc<Log>,
 }
 
 impl SqlTables {
@@ -33,7 +37,7 @@ impl SqlTables {
         let schemas: [(&str, Arc<dyn SchemaProvider>); 3] = [
             (LIVE, Arc::new(Schema::of(self.live))),
             (VERSION, Arc::new(Schema::of(self.versions))),
-            (LOG, Arc::new(Log)),
+            (LOG, Arc::new(Topics { log: self.log, named: tokio::sync::Mutex::default() })),
         ];
         for (name, schema) in schemas {
             catalog.register_schema(name, schema).expect("a catalog in memory takes every schema");
@@ -76,27 +80,43 @@ impl SchemaProvider for Schema {
         if let Some(provider) = named.get(name) {
             return Ok(Some(provider.clone()));
         }
-        let provider = scan(&table.snapshot())?;
+        let provider = scan(&table.snapshot());
         named.insert(name.to_owned(), provider.clone());
         Ok(Some(provider))
     }
 }
 
-/// The topics. They cannot be asked yet.
-#[derive(Debug)]
-struct Log;
+/// Topics by name; each is what there was when the query first named it.
+struct Topics {
+    log: Arc<Log>,
+    named: tokio::sync::Mutex<HashMap<String, Arc<dyn TableProvider>>>,
+}
+
+impl fmt::Debug for Topics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(LOG)
+    }
+}
 
 #[async_trait]
-impl SchemaProvider for Log {
+impl SchemaProvider for Topics {
+    /// Topics are looked up by name only.
     fn table_names(&self) -> Vec<String> {
         Vec::new()
     }
 
     fn table_exist(&self, _name: &str) -> bool {
-        false
+        true
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
-        Err(DataFusionError::External(Box::new(SqlError::NotBuilt(format!("{LOG}.{name}")))))
+        let mut named = self.named.lock().await;
+        if let Some(provider) = named.get(name) {
+            return Ok(Some(provider.clone()));
+        }
+        let Some(topic) = LogTable::open(self.log.clone(), name).await? else { return Ok(None) };
+        let provider: Arc<dyn TableProvider> = Arc::new(topic);
+        named.insert(name.to_owned(), provider.clone());
+        Ok(Some(provider))
     }
 }

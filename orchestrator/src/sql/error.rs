@@ -1,9 +1,13 @@
 //! Why a query is not answered.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use datafusion::common::DataFusionError;
+use rekap_tiered_storage::LogError;
 
 /// A refused or failed query, by what its author does about it.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum SqlError {
     /// It is a statement of another kind.
     #[error("`{0}` is not answered here")]
@@ -11,9 +15,6 @@ pub enum SqlError {
     /// It cannot be planned.
     #[error("{0}")]
     Invalid(String),
-    /// It names what cannot be asked yet.
-    #[error("`{0}` cannot be asked yet")]
-    NotBuilt(String),
     /// It needs more memory than queries have.
     #[error("the query needs more memory than there is for queries: {0}")]
     TooLarge(String),
@@ -21,8 +22,11 @@ pub enum SqlError {
     #[error("the query gives more than {0} rows")]
     TooManyRows(u64),
     /// It takes too long.
-    #[error("the query took longer than {0} s")]
-    TooSlow(u64),
+    #[error("the query took longer than {} s", .0.as_secs_f64())]
+    TooSlow(Duration),
+    /// The log cannot be read.
+    #[error(transparent)]
+    Log(Arc<LogError>),
     /// It failed while it ran.
     #[error("{0}")]
     Failed(String),
@@ -34,8 +38,10 @@ impl SqlError {
         match self {
             SqlError::NoSelect(_) => "NOT_A_SELECT",
             SqlError::Invalid(_) => "INVALID_QUERY",
-            SqlError::NotBuilt(_) => "NOT_BUILT",
-            SqlError::TooLarge(_) | SqlError::TooManyRows(_) | SqlError::TooSlow(_) => "QUERY_TOO_LARGE",
+            SqlError::TooLarge(_) => "QUERY_TOO_LARGE",
+            SqlError::TooManyRows(_) => "QUERY_TOO_MANY_ROWS",
+            SqlError::TooSlow(_) => "QUERY_TIMED_OUT",
+            SqlError::Log(_) => "LOG_UNREADABLE",
             SqlError::Failed(_) => "QUERY_FAILED",
         }
     }
@@ -43,14 +49,17 @@ impl SqlError {
     /// What to do about it.
     pub fn remedy(&self) -> &'static str {
         match self {
-            SqlError::NoSelect(_) => "write one SELECT over `live.<alias>` or `version.\"<alias>@<n>\"`",
+            SqlError::NoSelect(_) => "write one SELECT over `live.<alias>`, `version.\"<alias>@<n>\"` or `log.<topic>`",
             SqlError::Invalid(_) => {
-                "correct the query; `GET /v1/jobs` lists the aliases, `GET /v1/tables/{alias}` the columns"
+                "correct the query; `GET /v1/jobs` lists the aliases, `GET /v1/tables/{alias}` the columns, \
+                 `GET /v1/topics` the topics; names with dots, dashes or capitals stand in double quotes"
             }
-            SqlError::NotBuilt(_) => "read the topic's records by `GET /v1/topics/{topic}/records`",
-            SqlError::TooLarge(_) | SqlError::TooManyRows(_) | SqlError::TooSlow(_) => {
-                "narrow it by WHERE, group it, or take fewer rows by LIMIT"
+            SqlError::TooLarge(_) => "narrow it by WHERE, group by fewer values, or raise `max_memory` in [sql]",
+            SqlError::TooManyRows(_) => "take fewer rows by LIMIT, group them, or raise `max_rows` in [sql]",
+            SqlError::TooSlow(_) => {
+                "narrow it by WHERE (by key, or by _partition, _offset and _timestamp), or raise `max_time` in [sql]"
             }
+            SqlError::Log(_) => "see GET /v1/topics/{topic} and the server's log",
             SqlError::Failed(_) => "change the expression that the detail names",
         }
     }

@@ -10,17 +10,24 @@ use tokio::time::Instant;
 
 use super::SqlError;
 
-/// The rows of an answer. Whoever wants all of a large table pages through `/tables/{alias}/rows`.
-const MAX_ROWS: u64 = 10_000_000;
-
-/// The time from the start of a query to its last row.
-const MAX_SECONDS: u64 = 300;
-
-/// `rows`, ended by an error where it is too long or too slow.
-pub(super) fn limited(rows: SendableRecordBatchStream) -> SendableRecordBatchStream {
-    bounded(rows, MAX_ROWS, Duration::from_secs(MAX_SECONDS))
+/// What queries may take: `[sql]` of the configuration.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlLimits {
+    /// The memory of all queries together, in bytes. They spill nothing to disk; what needs more is refused.
+    pub max_memory: u64,
+    /// The rows of one answer. Whoever wants all of a large table pages through `/tables/{alias}/rows`.
+    pub max_rows: u64,
+    /// The time from the start of a query to its last row.
+    pub max_time: Duration,
 }
 
+impl Default for SqlLimits {
+    fn default() -> Self {
+        SqlLimits { max_memory: 256 << 20, max_rows: 10_000_000, max_time: Duration::from_secs(300) }
+    }
+}
+
+/// `rows`, ended by an error where they are too many or come too late.
 pub(super) fn bounded(rows: SendableRecordBatchStream, max_rows: u64, time: Duration) -> SendableRecordBatchStream {
     let schema = rows.schema();
     let ends_at = Instant::now() + time;
@@ -28,7 +35,7 @@ pub(super) fn bounded(rows: SendableRecordBatchStream, max_rows: u64, time: Dura
     let going = stream::unfold(Some((rows, max_rows)), move |going| async move {
         let (mut rows, left) = going?;
         let batch = match tokio::time::timeout_at(ends_at, rows.next()).await {
-            Err(_) => return Some((Err(exceeded(SqlError::TooSlow(time.as_secs()))), None)),
+            Err(_) => return Some((Err(exceeded(SqlError::TooSlow(time))), None)),
             Ok(batch) => batch?,
         };
         let left = left.checked_sub(batch.as_ref().map_or(0, |batch| batch.num_rows() as u64));

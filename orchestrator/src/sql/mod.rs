@@ -1,59 +1,56 @@
-//! `/sql`: one SELECT over the tables that are served.
+//! `/sql`: one SELECT over what is served and what is in the log.
 //!
-//! `live.<alias>` is the version that an alias serves, `version."<alias>@3"` is version 3. A query sees one snapshot of each table
-//! that it names. It can write nothing, and reads nothing else: no files, no URLs, no settings. It holds nothing that a crash could
-//! lose.
+//! `live.<alias>` is the version that an alias serves, `version."<alias>@3"` is version 3, `log.<topic>` both tiers of a topic. A query
+//! sees one snapshot of each table that it names. It can write nothing, and reads nothing else: no files, no URLs, no settings. It
+//! holds nothing that a crash could lose.
 
 mod catalog;
+mod engine;
 mod error;
+mod keyed;
 mod limit;
+mod log;
 mod scan;
+mod source;
+mod spans;
 #[cfg(test)]
 pub(crate) mod tests;
 
 use std::sync::{Arc, LazyLock};
 
 use datafusion::execution::SendableRecordBatchStream;
-use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
-use datafusion::execution::memory_pool::FairSpillPool;
-use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
+use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::{SetExpr, Statement as SqlStatement};
 
 pub(crate) use catalog::SqlTables;
+pub(crate) use engine::Engine;
 pub use error::SqlError;
+pub use limit::SqlLimits;
 pub(crate) use scan::{scan, stream};
 
-/// The memory of all queries and checks together. They spill nothing to disk; what needs more is refused.
-const MEMORY_BYTES: usize = 256 << 20;
+/// The memory of all checks together. They spill nothing to disk; what needs more is refused.
+const CHECK_MEMORY_BYTES: usize = 256 << 20;
 
-/// How many partitions a query is split into: tables are read as one stream, so more would only cost memory.
+/// How many partitions a query is split into, and how many threads all queries have: a few, since runners need the others.
 const PARTITIONS: usize = 2;
 
-static RUNTIME: LazyLock<Arc<RuntimeEnv>> = LazyLock::new(|| {
-    RuntimeEnvBuilder::new()
-        .with_memory_pool(Arc::new(FairSpillPool::new(MEMORY_BYTES)))
-        .with_disk_manager_builder(DiskManagerBuilder::default().with_mode(DiskManagerMode::Disabled))
-        .build_arc()
-        .expect("a runtime without disk needs nothing that could be missing")
-});
+static CHECKS: LazyLock<Arc<RuntimeEnv>> = LazyLock::new(|| engine::environment(CHECK_MEMORY_BYTES));
 
-/// Answers one SELECT over `tables`.
-pub(crate) async fn query(tables: SqlTables, sql: &str) -> Result<SendableRecordBatchStream, SqlError> {
-    let session = session();
-    session.register_catalog(catalog::NAME, tables.into_catalog());
-    Ok(limit::limited(select(&session, sql).await?))
+/// A session without tables, for checks.
+pub(crate) fn check_session() -> SessionContext {
+    session(&CHECKS)
 }
 
 /// A session without tables.
-pub(crate) fn session() -> SessionContext {
+fn session(environment: &Arc<RuntimeEnv>) -> SessionContext {
     let config = SessionConfig::new()
         .with_target_partitions(PARTITIONS)
         .with_default_catalog_and_schema(catalog::NAME, catalog::LIVE)
         .with_information_schema(false);
-    SessionContext::new_with_config_rt(config, RUNTIME.clone())
+    SessionContext::new_with_config_rt(config, environment.clone())
 }
 
 /// Starts one SELECT in `session`; everything else is refused.
@@ -62,18 +59,24 @@ pub(crate) async fn select(session: &SessionContext, sql: &str) -> Result<Sendab
     Ok(session.execute_logical_plan(plan).await?.execute_stream().await?)
 }
 
-/// Plans one SELECT in `session`; everything else is refused.
+/// Plans one SELECT, or the explanation of one, in `session`; everything else is refused.
 pub(crate) async fn plan(session: &SessionContext, sql: &str) -> Result<LogicalPlan, SqlError> {
     let state = session.state();
     rekap_jobs::check_size(sql).map_err(|refusal| SqlError::Invalid(refusal.to_string()))?;
     let statement = state.sql_to_statement(sql, &state.config().options().sql_parser.dialect)?;
-    match &statement {
-        Statement::Statement(statement) if is_select(statement) => {}
+    let explains = match &statement {
+        Statement::Statement(statement) if is_select(statement) => false,
+        Statement::Explain(explain) if !explain.options.analyze && is_plain_select(&explain.statement) => true,
         other => return Err(SqlError::NoSelect(first_word(&other.to_string()))),
-    }
+    };
     let plan = state.statement_to_plan(statement).await?;
     SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
-    Ok(state.optimize(&plan)?)
+    // An explanation holds the plan as it was written, and is optimized when it is given.
+    Ok(if explains { plan } else { state.optimize(&plan)? })
+}
+
+fn is_plain_select(statement: &Statement) -> bool {
+    matches!(statement, Statement::Statement(statement) if is_select(statement))
 }
 
 fn is_select(statement: &SqlStatement) -> bool {

@@ -1,4 +1,4 @@
-//! Tables as DataFusion reads them: streamed in key order by a thread that may block on the disk.
+//! Tables as DataFusion reads them: streamed by a thread that may block on the disk.
 
 use std::fmt;
 use std::sync::Arc;
@@ -13,8 +13,7 @@ use datafusion::physical_plan::stream::RecordBatchReceiverStream;
 use datafusion::physical_plan::streaming::PartitionStream;
 use rekap_tables::TableSnapshot;
 
-/// The rows of a batch.
-const BATCH_ROWS: usize = 8192;
+use super::keyed::KeyedTable;
 
 /// The batches that wait for a slower reader.
 const BATCHES_AHEAD: usize = 2;
@@ -22,12 +21,8 @@ const BATCHES_AHEAD: usize = 2;
 type Batches = Box<dyn Iterator<Item = Result<RecordBatch, DataFusionError>> + Send>;
 
 /// A table of one snapshot.
-pub(crate) fn scan(snapshot: &TableSnapshot) -> Result<Arc<dyn TableProvider>, DataFusionError> {
-    let snapshot = snapshot.clone();
-    let failed = |error| DataFusionError::External(Box::new(error));
-    stream(snapshot.schema().columns().clone(), move || {
-        Ok(Box::new(snapshot.scan(BATCH_ROWS).map(move |batch| batch.map_err(failed))))
-    })
+pub(crate) fn scan(snapshot: &TableSnapshot) -> Arc<dyn TableProvider> {
+    Arc::new(KeyedTable::new(snapshot.clone()))
 }
 
 /// A table whose rows are what `open` gives, each time that it is read.

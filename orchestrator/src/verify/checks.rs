@@ -50,7 +50,7 @@ pub(crate) async fn plan(
         return Err((i, detail, "give each check a name of its own".into()));
     }
     let Ok(key) = SharedKey::of(old, new) else { return Ok(()) };
-    let session = sql::session();
+    let session = sql::check_session();
     let tables = [
         ("old", old.columns().clone()),
         ("new", new.columns().clone()),
@@ -67,9 +67,9 @@ pub(crate) async fn plan(
 }
 
 fn session(compared: &Arc<Compared>) -> Result<SessionContext, DataFusionError> {
-    let session = sql::session();
-    session.register_table("old", sql::scan(&compared.old)?)?;
-    session.register_table("new", sql::scan(&compared.new)?)?;
+    let session = sql::check_session();
+    session.register_table("old", sql::scan(&compared.old))?;
+    session.register_table("new", sql::scan(&compared.new))?;
     let open = compared.clone();
     let diff = sql::stream(compared.diff_schema(), move || {
         let diff = open.diff().map_err(external)?;

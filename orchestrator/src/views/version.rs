@@ -1,5 +1,6 @@
 //! One version of a job.
 
+use rekap_jobs::RangeStats;
 use rekap_tiered_storage::{Offset, Partition, Positions, Tier, Timestamp, TopicName};
 use serde::Serialize;
 
@@ -50,6 +51,12 @@ pub struct VersionView {
     /// The last verification.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verification: Option<VerificationView>,
+    /// The greatest value of its `time` column; absent without one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freshness: Option<Timestamp>,
+    /// The ranges committed since its runner started.
+    #[serde(skip)]
+    pub ranges: Option<RangeStats>,
     /// How many rows its table has.
     pub rows: u64,
     /// The bytes that its table takes on disk.

@@ -30,6 +30,8 @@ pub struct ColdFile {
     pub undecodable: u64,
     /// The greatest timestamp of its records.
     pub newest: Timestamp,
+    /// No record was written before this, to the millisecond; `None` when that is not known.
+    pub oldest: Option<Timestamp>,
 }
 
 impl ColdFile {

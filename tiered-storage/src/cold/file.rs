@@ -123,6 +123,7 @@ impl FileWriter {
             tombstones: written.tombstones,
             undecodable: written.undecodable,
             newest: Timestamp::from_micros(written.times.map_or(0, |(_, newest)| newest)),
+            oldest: written.times.map(|(oldest, _)| Timestamp::from_micros(oldest.div_euclid(1000) * 1000)),
         };
         Ok(NewFile { partition: self.partition, stats: written.stats(), file, bytes })
     }

@@ -19,12 +19,12 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::PageIndexPolicy;
+use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 use super::coverage::ColdFile;
 use super::file::UNDECODABLE;
-use super::schema::{DATA, DECODED, OFFSET, VALUE};
+use super::schema::{DATA, DECODED, OFFSET, TIMESTAMP, VALUE};
 use super::source::Source;
 use crate::{LogError, Offset, OffsetRange};
 
@@ -153,6 +153,25 @@ impl FileReader {
         }))
     }
 
+    /// The smallest part of `range` that holds all records written from `from` to `to` (in microseconds, both included), as far as
+    /// the statistics of the row groups tell; `None` when there is none. Reads nothing.
+    pub(crate) fn written_in(&self, range: OffsetRange, from: i64, to: i64) -> Option<OffsetRange> {
+        let leaves = self.footer.parquet_schema().columns().iter();
+        let Some(time) = leaves.enumerate().find(|(_, leaf)| leaf.path().string() == TIMESTAMP).map(|(i, _)| i) else {
+            return Some(range);
+        };
+        let mut hull: Option<(i64, i64)> = None;
+        for group in self.footer.metadata().row_groups() {
+            let Some((oldest, newest)) = bounds(group, time) else { return Some(range) };
+            let Some((first, last)) = bounds(group, 0) else { return Some(range) };
+            if oldest <= to && newest >= from {
+                hull = Some((hull.map_or(first, |(from, _)| from), last));
+            }
+        }
+        let (first, last) = hull?;
+        range.intersect(&OffsetRange::new(Offset::from_i64(first)?, Offset::from_i64(last)?.next()))
+    }
+
     /// The records in `range` that the file's decoder refused, with their offsets and values.
     pub(crate) async fn undecodable(&self, range: OffsetRange) -> Result<Vec<Rows>, LogError> {
         let status = self.mask(&[DECODED], &[]);
@@ -222,17 +241,21 @@ impl FileReader {
         let (mut rows, mut first) = (0..0, 0);
         for group in self.footer.metadata().row_groups() {
             let next = first + group.num_rows() as usize;
-            let bounds = match group.column(0).statistics() {
-                Some(Statistics::Int64(bounds)) => bounds.min_opt().copied().zip(bounds.max_opt().copied()),
-                _ => None,
-            };
             let apart = |(min, max): (i64, i64)| max < range.from.as_i64() || min >= range.to.as_i64();
-            if !bounds.is_some_and(apart) {
+            if !bounds(group, 0).is_some_and(apart) {
                 rows = if rows.is_empty() { first..next } else { rows.start..next };
             }
             first = next;
         }
         rows
+    }
+}
+
+/// The least and the greatest value of a column of 64 bits in a row group.
+fn bounds(group: &RowGroupMetaData, column: usize) -> Option<(i64, i64)> {
+    match group.column(column).statistics() {
+        Some(Statistics::Int64(bounds)) => bounds.min_opt().copied().zip(bounds.max_opt().copied()),
+        _ => None,
     }
 }
 

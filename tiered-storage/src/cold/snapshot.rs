@@ -14,6 +14,9 @@ use super::store::ColdStore;
 use super::{layout, schema};
 use crate::{LogError, OffsetRange, Partition, Timestamp};
 
+/// Where a file's statistics say when its oldest record was written.
+const OLDEST: &str = "/minValues/_timestamp";
+
 /// The fields of the table's `data` column.
 pub(super) fn data_fields(state: &DeltaTableState) -> Result<Fields, LogError> {
     let columns: &StructType = &state.schema();
@@ -85,6 +88,7 @@ fn read_file(add: &Add) -> Option<(Partition, ColdFile)> {
         tombstones: count(layout::TOMBSTONES_TAG)?,
         undecodable: count(layout::UNDECODABLE_TAG)?,
         newest: Timestamp::from_micros(tag(layout::NEWEST_TAG)?.parse().ok()?),
+        oldest: stats.pointer(OLDEST).and_then(serde_json::Value::as_str).and_then(|time| time.parse().ok()),
     };
     Some((partition, file))
 }

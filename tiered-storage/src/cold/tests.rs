@@ -255,7 +255,8 @@ async fn a_reader_goes_on_in_the_merged_file_when_a_compaction_took_its_files() 
     std::fs::write(world.log_entry(3), entry).unwrap();
     world.trim(0, 200).await;
     let decoder = Decoder::new(world.topic.config.schema.as_ref().unwrap().columns()).unwrap();
-    let read = crate::ReadPlan { decoder, projection: vec![0], tombstones: true, accept_gap: false };
+    let read =
+        crate::ReadPlan { decoder, projection: vec![0], tombstones: true, undecodable: false, accept_gap: false };
     assert_eq!(crate::world::lines(&log, slice, &read).await.unwrap().len(), 200);
     world.check_complete().await;
 }
@@ -304,7 +305,13 @@ async fn the_frozen_table_of_format_1_reads_as_it_was_written() {
     assert_eq!(files, [range(0, 10), range(15, 20)]);
     assert_eq!(world.mirrored_to().await, [20, 5]);
     let decoder = Decoder::new(world.topic.config.schema.as_ref().unwrap().columns()).unwrap();
-    let read = crate::ReadPlan { decoder, projection: vec![0, 1, 2, 6], tombstones: true, accept_gap: true };
+    let read = crate::ReadPlan {
+        decoder,
+        projection: vec![0, 1, 2, 6],
+        tombstones: true,
+        undecodable: false,
+        accept_gap: true,
+    };
     let lines = crate::world::read_lines(&world.log(), &world.topic, range(0, 20), &read).await;
     assert_eq!(lines.len(), 15);
     assert_eq!(lines[1], "1 1 né1 0.25 6b31");

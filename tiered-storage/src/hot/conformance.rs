@@ -31,7 +31,7 @@ pub(crate) fn at(partition: u32, text: &str) -> NewRecord {
 
 /// A configuration without schema, key or retention.
 pub(crate) fn partitions(partitions: u32) -> TopicConfig {
-    TopicConfig { partitions, retention_ms: None, retention_bytes: None, key: Vec::new(), schema: None }
+    TopicConfig { partitions, ..TopicConfig::default() }
 }
 
 /// A topic's name.

@@ -74,6 +74,11 @@ pub trait HotLog: Send + Sync + 'static {
     /// What is held of each partition, all partitions of the topic included.
     async fn ranges(&self, name: &TopicName) -> Result<BTreeMap<Partition, HotRange>, LogError>;
 
+    /// The bytes of the records held of each partition; empty where that is not known.
+    async fn bytes(&self, _topic: &Topic) -> Result<BTreeMap<Partition, u64>, LogError> {
+        Ok(BTreeMap::new())
+    }
+
     /// Appends records, all or none, and answers once they are durable. With a key seen in the last 24 h it answers what that
     /// append answered and appends nothing.
     async fn append(

@@ -44,6 +44,11 @@ impl TopicWriter {
         Ok(TopicWriter { partitions: config.partitions, key: config.key.clone(), schema })
     }
 
+    /// True when records get their key from fields of the event.
+    pub fn has_key(&self) -> bool {
+        !self.key.is_empty()
+    }
+
     /// The record of an event that was sent as it is: JSON that satisfies the schema, kept byte for byte.
     pub fn event(&self, bytes: Bytes) -> Result<NewRecord, Refused> {
         if self.schema.is_none() && bytes.len() <= MAX_RECORD_BYTES {

@@ -6,10 +6,9 @@ use crate::{Incarnation, Partition, TopicConfig, TopicSchema};
 fn writer(key: &[&str], schema: Option<Value>) -> TopicWriter {
     let config = TopicConfig {
         partitions: 3,
-        retention_ms: None,
-        retention_bytes: None,
         key: key.iter().map(|field| (*field).to_owned()).collect(),
         schema: schema.map(|raw| TopicSchema::parse(raw).unwrap()),
+        ..TopicConfig::default()
     };
     TopicWriter::new(&Topic { name: "t".parse().unwrap(), incarnation: Incarnation::random(), config }).unwrap()
 }

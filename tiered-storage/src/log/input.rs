@@ -22,6 +22,8 @@ pub struct ReadPlan {
     pub projection: Vec<usize>,
     /// Keep tombstones as rows whose decoded columns are NULL; otherwise they are only counted.
     pub tombstones: bool,
+    /// Keep undecodable records as rows whose decoded columns are NULL; otherwise they are set apart as failures.
+    pub undecodable: bool,
     /// Read on behind offsets that are lost, instead of refusing with [`LogError::Gap`](crate::LogError::Gap).
     pub accept_gap: bool,
 }
@@ -33,7 +35,7 @@ pub struct InputBatch {
     pub partition: Partition,
     /// The offsets covered: a reader goes on at `range.to`.
     pub range: OffsetRange,
-    /// The rows, in the columns of the plan's projection. Undecodable records are not among them.
+    /// The rows, in the columns of the plan's projection. Undecodable records are among them only where the plan keeps them.
     pub rows: RecordBatch,
     /// The offset of each row.
     pub offsets: Int64Array,
@@ -41,7 +43,7 @@ pub struct InputBatch {
     pub tombstones: u64,
     /// Where tombstones are kept and there is one: which rows are tombstones.
     pub tombstone_mask: Option<BooleanArray>,
-    /// The records that could not be decoded, in order.
+    /// The records that could not be decoded, in order; none where the plan keeps them as rows.
     pub failures: Vec<Undecodable>,
 }
 
@@ -106,6 +108,11 @@ impl ReadPlan {
         columns.sort();
         columns.dedup();
         columns
+    }
+
+    /// True when nothing has to be decoded: no decoded column is wanted, and no record is told apart from another.
+    pub(super) fn is_raw(&self) -> bool {
+        self.tombstones && self.undecodable && self.decoded().is_empty()
     }
 
     /// True when that column of the envelope is wanted.
@@ -176,7 +183,7 @@ impl ReadPlan {
 
     /// Which rows stay; `None` when all do.
     fn kept(&self, status: &Int8Array) -> Option<BooleanArray> {
-        let dropped = |s: i8| s == UNDECODABLE || (s == TOMBSTONE && !self.tombstones);
+        let dropped = |s: i8| (s == UNDECODABLE && !self.undecodable) || (s == TOMBSTONE && !self.tombstones);
         let any = status.values().iter().any(|s| dropped(*s));
         any.then(|| BooleanArray::from_unary(status, |s| !dropped(s)))
     }

@@ -10,6 +10,7 @@ mod raw;
 mod read;
 mod slice;
 mod start;
+mod written;
 
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ pub use input::{InputBatch, ReadPlan, Undecodable};
 pub use raw::Tier;
 pub use slice::{LogSlice, Segment};
 pub use start::Start;
+pub use written::Written;
 
 use crate::cold::ColdTopic;
 use crate::{ColdTier, HotLog, HotRange, LogError, OffsetRange, Partition, Topic};

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use arrow::array::{ArrayRef, AsArray};
+use arrow::array::{ArrayRef, AsArray, BinaryArray, Int64Array};
 use arrow::datatypes::Int8Type;
 use async_stream::try_stream;
 use futures::stream::BoxStream;
@@ -15,7 +15,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use super::input::{Envelope, Records, refused};
 use super::{InputBatch, Log, LogSlice, ReadPlan, Segment, Undecodable};
 use crate::cold::{ColdFile, Columns, DECODED, FileReader, HEADERS, KEY, Rows, TIMESTAMP, UNDECODABLE, VALUE, is_gone};
-use crate::{LogBatch, LogError, OffsetRange, Partition, Topic};
+use crate::{DecodeFailure, LogBatch, LogError, OffsetRange, Partition, Topic};
 
 /// Bytes of records in one batch of the hot tier.
 const HOT_BATCH_BYTES: usize = 8 << 20;
@@ -149,6 +149,9 @@ const STORED: [(Envelope, &str); 4] =
 impl ReadPlan {
     /// True when the file's typed columns are just what this plan's decoder would make of its records.
     fn reads_typed(&self, reader: &FileReader) -> bool {
+        if self.is_raw() {
+            return true;
+        }
         let fields = self.decoder.fields();
         reader.file().fingerprint == self.decoder.fingerprint()
             && self.decoded().iter().all(|column| reader.holds(&fields[*column]))
@@ -162,7 +165,7 @@ impl ReadPlan {
             envelope.extend((!self.wants(Envelope::Value)).then_some(VALUE));
             return Columns { envelope, data: Vec::new() };
         }
-        envelope.extend((file.tombstones + file.undecodable > 0).then_some(DECODED));
+        envelope.extend((!self.is_raw() && file.tombstones + file.undecodable > 0).then_some(DECODED));
         let name = |column: usize| self.decoder.columns()[column].name.clone();
         Columns { envelope, data: self.decoded().into_iter().map(name).collect() }
     }
@@ -178,6 +181,7 @@ impl ReadPlan {
     /// The records among `rows` that the file's decoder refused, decoded again for the reason.
     async fn failures(&self, reader: &FileReader, rows: &Rows) -> Result<Vec<Undecodable>, LogError> {
         let status = rows.envelope(DECODED).map(|status| status.as_primitive::<Int8Type>());
+        let status = status.filter(|_| !self.undecodable);
         let count = status.map_or(0, |status| status.values().iter().filter(|s| **s == UNDECODABLE).count());
         let mut failures = Vec::with_capacity(count);
         if count > 0 {
@@ -198,20 +202,29 @@ impl ReadPlan {
         )))
     }
 
+    fn refused(&self, failures: &[DecodeFailure], offsets: &Int64Array, values: &BinaryArray) -> Vec<Undecodable> {
+        if self.undecodable { Vec::new() } else { refused(failures, offsets, values) }
+    }
+
     fn decode_rows(&self, partition: Partition, rows: Rows) -> InputBatch {
         let values = rows.envelope(VALUE).expect("asked for").as_binary();
         let decoded = self.decoder.decode(values, &self.decoded());
-        let failures = refused(&decoded.failures, &rows.offsets, values);
+        let failures = self.refused(&decoded.failures, &rows.offsets, values);
         let (fields, status, stored) = (decoded.fields, Some(decoded.status), stored(&rows));
         self.assemble(Records { partition, range: rows.range, offsets: rows.offsets, fields, stored, status, failures })
     }
 
     fn decode_hot(&self, batch: &LogBatch) -> InputBatch {
-        let decoded = self.decoder.decode(batch.values(), &self.decoded());
-        let failures = refused(&decoded.failures, batch.offsets(), batch.values());
+        let decoded = (!self.is_raw()).then(|| self.decoder.decode(batch.values(), &self.decoded()));
+        let (fields, status, failures) = match decoded {
+            Some(decoded) => {
+                let failures = self.refused(&decoded.failures, batch.offsets(), batch.values());
+                (decoded.fields, Some(decoded.status), failures)
+            }
+            None => (Vec::new(), None, Vec::new()),
+        };
         let column = |i: usize| batch.records.column(i).clone();
         let stored = STORED.iter().enumerate().map(|(i, (name, _))| (*name, column(i + 1))).collect();
-        let (fields, status) = (decoded.fields, Some(decoded.status));
         let (partition, range, offsets) = (batch.partition, batch.range, batch.offsets().clone());
         self.assemble(Records { partition, range, offsets, fields, stored, status, failures })
     }

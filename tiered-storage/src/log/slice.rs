@@ -44,7 +44,7 @@ impl Segment {
         }
     }
 
-    fn clip(&self, to: &OffsetRange) -> Option<Segment> {
+    pub(super) fn clip(&self, to: &OffsetRange) -> Option<Segment> {
         let range = self.range().intersect(to)?;
         Some(match self {
             Segment::Cold { file, .. } => Segment::Cold { file: file.clone(), range },

@@ -8,7 +8,7 @@ use super::*;
 use crate::cold::ROW_GROUP_RECORDS;
 use crate::memory_log::MemoryLog;
 use crate::world::{WHOLE, World, lines, read_lines, schema};
-use crate::{Decoder, HotLog, LogError, Offset};
+use crate::{Decoder, HotLog, LogError, Offset, Timestamp};
 
 fn range(from: u64, to: u64) -> OffsetRange {
     OffsetRange::new(Offset::new(from), Offset::new(to))
@@ -20,7 +20,7 @@ fn decoder(world: &World) -> Decoder {
 
 /// A plan that reads these columns of the input and keeps tombstones.
 fn read(decoder: Decoder, projection: &[usize]) -> ReadPlan {
-    ReadPlan { decoder, projection: projection.to_vec(), tombstones: true, accept_gap: false }
+    ReadPlan { decoder, projection: projection.to_vec(), tombstones: true, undecodable: false, accept_gap: false }
 }
 
 /// A world whose partition 0 has 3,000 records, in many small files, some only hot.
@@ -51,17 +51,17 @@ fn any_range_and_projection_reads_the_same_from_either_tier() {
         runtime.block_on(stitched.trim(0, end / 2));
         let (log, oracle) = (stitched.log(), plain.log());
         let columns = prop::collection::vec(0usize..9, 0..6);
-        let cases = (0..end, 0..end, columns, any::<bool>(), any::<bool>());
+        let cases = (0..end, 0..end, columns, any::<[bool; 3]>());
         let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(60));
         runner
-            .run(&cases, |(a, b, projection, tombstones, other)| {
+            .run(&cases, |(a, b, projection, [tombstones, undecodable, other])| {
                 let asked = range(a.min(b), a.max(b));
                 let mut columns = decoder(&plain).columns().to_vec();
                 if other {
                     // Another decoder than the files': everything is decoded from the values again.
                     columns[0].ty = crate::ColumnType::Double;
                 }
-                let read = ReadPlan { tombstones, ..read(Decoder::new(columns).unwrap(), &projection) };
+                let read = ReadPlan { tombstones, undecodable, ..read(Decoder::new(columns).unwrap(), &projection) };
                 let of = |log, world: &World| runtime.block_on(read_lines(log, &world.topic, asked, &read));
                 prop_assert_eq!(of(&log, &stitched), of(&oracle, &plain));
                 Ok(())
@@ -92,6 +92,42 @@ async fn tombstones_and_refused_records_are_set_apart() {
     assert_eq!((kept[0].tombstones, kept[0].rows.num_rows()), (2, 11));
     let offsets = kept[0].offsets.values().iter().zip(mask).filter(|(_, is)| *is == Some(true));
     assert_eq!(offsets.map(|(o, _)| *o).collect::<Vec<_>>(), [3, 10]);
+}
+
+#[test]
+fn what_was_written_in_a_span_of_time_is_found_and_little_else() {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    for holes in [0, 3] {
+        let world = runtime.block_on(both_tiers(MemoryLog::with_holes(holes)));
+        let (log, end) = (world.log(), 3000 * (holes + 1));
+        runtime.block_on(world.trim(0, end / 2));
+        let plan = read(decoder(&world), &[5]);
+        let all = runtime.block_on(read_lines(&log, &world.topic, range(0, end), &plan));
+        let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(30));
+        let cases = (0..3100_i64, 0..3100_i64, any::<[bool; 2]>());
+        runner
+            .run(&cases, |(a, b, [from_ever, to_ever])| {
+                // Record number n was written at n ms.
+                let at = |n: i64| Timestamp::from_micros(n * 1000);
+                let from = if from_ever { Written::ALWAYS.from } else { at(a.min(b)) };
+                let to = if to_ever { Written::ALWAYS.to } else { at(a.max(b)) };
+                let parts = runtime.block_on(async {
+                    let slice = log.slice(&world.topic, Partition(0), range(0, end)).await.unwrap();
+                    log.within(slice, Written { from, to }).await.unwrap()
+                });
+                let mut found = Vec::new();
+                for part in &parts {
+                    found.extend(runtime.block_on(lines(&log, part.clone(), &plan)).unwrap());
+                }
+                let wanted = |(n, _): &(usize, &String)| from <= at(*n as i64) && at(*n as i64) <= to;
+                let expected: Vec<&String> = all.iter().enumerate().filter(wanted).map(|(_, line)| line).collect();
+                prop_assert!(expected.iter().all(|line| found.contains(line)), "nothing is missed");
+                prop_assert!(parts.windows(2).all(|pair| pair[0].range().to < pair[1].range().from), "parts rise");
+                prop_assert!(!expected.is_empty() || found.len() < 900, "{}", found.len());
+                Ok(())
+            })
+            .unwrap();
+    }
 }
 
 #[tokio::test]

@@ -235,7 +235,7 @@ async fn the_embedded_log_goes_cold_record_for_record() {
     let hot = crate::EmbeddedLog::open(&dir.path().join("hot"), clock.clone()).unwrap();
     let cold = crate::ColdTier::open(&format!("file:{}", dir.path().join("cold").display()), clock.clone()).unwrap();
     let log = Log::new(hot.clone(), Arc::new(cold));
-    let config = TopicConfig { partitions: 3, retention_ms: Some(0), retention_bytes: None, key: vec![], schema: None };
+    let config = TopicConfig { partitions: 3, retention_ms: Some(0), ..TopicConfig::default() };
     let topic = hot.create_topic(&"ticks".parse().unwrap(), config).await.unwrap();
     let value = |n: u32| bytes::Bytes::from(format!("{{\"n\": {n}}}"));
     for n in 0..30 {

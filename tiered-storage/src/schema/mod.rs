@@ -14,7 +14,7 @@ use serde_json::Value;
 
 use crate::decode::{Column, Decoder, InvalidColumns};
 
-pub use evolution::IncompatibleSchema;
+pub use evolution::{Compatibility, IncompatibleSchema};
 pub use validator::{Validator, Violation};
 
 /// A topic's JSON Schema as its owner wrote it.
@@ -65,8 +65,8 @@ impl TopicSchema {
         validator::compile(&self.0)
     }
 
-    /// Checks that `newer` may follow this schema: every event that the log holds already keeps its columns and their types.
-    pub fn check_evolution(&self, newer: &TopicSchema) -> Result<(), IncompatibleSchema> {
-        evolution::check(self, newer)
+    /// Checks that `newer` may follow this schema under that rule.
+    pub fn check_evolution(&self, newer: &TopicSchema, rule: Compatibility) -> Result<(), IncompatibleSchema> {
+        evolution::check(self, newer, rule)
     }
 }

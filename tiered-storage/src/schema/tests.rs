@@ -138,7 +138,7 @@ fn columns_may_be_added_and_nothing_else() {
     let newer = |change: fn(&mut Value)| {
         let mut raw = older.raw().clone();
         change(&mut raw);
-        older.check_evolution(&schema(raw)).map_err(|error| error.field)
+        older.check_evolution(&schema(raw), Compatibility::Backward).map_err(|error| error.field)
     };
     assert_eq!(newer(|_| ()), Ok(()));
     assert_eq!(newer(|raw| raw["properties"]["new"] = json!({"type": "string"})), Ok(()));
@@ -150,4 +150,26 @@ fn columns_may_be_added_and_nothing_else() {
     assert_eq!(newer(|raw| raw["properties"]["l"]["items"] = json!({"type": "integer"})), Err("l".into()));
     assert_eq!(newer(|raw| raw["properties"] = json!({"a": {"type": "integer"}})), Err("l".into()));
     assert_eq!(newer(|raw| raw["required"] = json!(["a", "o"])), Err("o".into()));
+}
+
+#[test]
+fn each_rule_keeps_what_its_readers_need() {
+    let older = json!({"required": ["a"], "properties": {"a": {"type": "integer"}, "b": {"type": "string"}}});
+    let changes: [(&str, fn(&mut Value), [bool; 3]); 7] = [
+        ("an optional field more", |raw| raw["properties"]["c"] = json!({"type": "string"}), [true, true, true]),
+        ("an optional field less", |raw| raw["properties"] = json!({"a": {"type": "integer"}}), [false, true, false]),
+        ("a required field less", |raw| *raw = json!({"properties": {"b": {"type": "string"}}}), [false, false, false]),
+        ("a field is required now", |raw| raw["required"] = json!(["a", "b"]), [false, true, false]),
+        ("a field is not required any more", |raw| raw["required"] = json!([]), [true, false, false]),
+        ("another type", |raw| raw["properties"]["b"] = json!({"type": "number"}), [false, false, false]),
+        ("nothing", |_| (), [true, true, true]),
+    ];
+    let rules = [Compatibility::Backward, Compatibility::Forward, Compatibility::Full];
+    for (what, change, allowed) in changes {
+        let mut raw = older.clone();
+        change(&mut raw);
+        let (before, after) = (schema(older.clone()), schema(raw));
+        assert_eq!(rules.map(|rule| before.check_evolution(&after, rule).is_ok()), allowed, "{what}");
+        before.check_evolution(&after, Compatibility::None).unwrap();
+    }
 }

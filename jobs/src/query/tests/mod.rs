@@ -38,10 +38,9 @@ pub(super) struct Record {
 pub(super) fn topic(name: &str, key: &[&str], schema: serde_json::Value) -> Topic {
     let config = TopicConfig {
         partitions: 2,
-        retention_ms: None,
-        retention_bytes: None,
         key: key.iter().map(|field| (*field).to_owned()).collect(),
         schema: Some(TopicSchema::parse(schema).unwrap()),
+        ..TopicConfig::default()
     };
     Topic { name: name.parse().unwrap(), incarnation: Incarnation::random(), config }
 }

@@ -168,6 +168,15 @@ impl HotLog for EmbeddedLog {
         self.blocking(move |store| Reader::new(store, &topic, partition)?.offset_at(time)).await
     }
 
+    async fn bytes(&self, topic: &Topic) -> Result<BTreeMap<Partition, u64>, LogError> {
+        let topic = topic.clone();
+        self.blocking(move |store| {
+            let partitions = (0..topic.config.partitions).map(Partition);
+            partitions.map(|p| Ok((p, Reader::new(store, &topic, p)?.held_bytes()?))).collect()
+        })
+        .await
+    }
+
     fn appended(&self) -> watch::Receiver<u64> {
         self.store.appended.subscribe()
     }

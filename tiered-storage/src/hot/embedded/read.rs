@@ -104,6 +104,16 @@ impl<'a> Reader<'a> {
         Ok(before)
     }
 
+    /// The bytes of the records held.
+    pub(super) fn held_bytes(&self) -> Result<u64, LogError> {
+        let earliest = self.state.earliest;
+        let Some(found) = self.entries(earliest, self.state.end).next().transpose()? else { return Ok(0) };
+        let entry = found.entry();
+        let gone = earliest.since(found.first) as usize;
+        let before = entry.bytes_before + (0..gone).map(|i| entry.record_bytes(i)).sum::<u64>();
+        Ok(self.state.bytes.saturating_sub(before))
+    }
+
     /// The first offset from which on the records have no more than `bytes`.
     fn first_within(&self, bytes: u64) -> Result<Offset, LogError> {
         let gone = self.state.bytes.saturating_sub(bytes);

@@ -21,6 +21,7 @@ fn file(from: u64, to: u64) -> Arc<ColdFile> {
         tombstones: 0,
         undecodable: 0,
         newest: Timestamp::from_micros(0),
+        oldest: None,
     })
 }
 
@@ -47,7 +48,7 @@ fn planned(cold: &PartitionCoverage, hot: HotRange, asked: OffsetRange) -> Optio
 }
 
 fn slice(segments: Vec<Segment>, range: OffsetRange) -> LogSlice {
-    let config = TopicConfig { partitions: 1, retention_ms: None, retention_bytes: None, key: vec![], schema: None };
+    let config = TopicConfig { partitions: 1, ..TopicConfig::default() };
     let topic = Topic { name: "ticks".parse().unwrap(), incarnation: Incarnation::random(), config };
     LogSlice { topic, partition: Partition(0), range, segments }
 }
