@@ -4,7 +4,7 @@ use std::io::Write;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use rekap_tests::{Answer, Candles, Duck, NDJSON, World, assert_same_rows, list, rows_of};
+use rekap_tests::{Answer, Candles, Duck, NDJSON, World, WorldConfig, assert_same_rows, list, rows_of, until};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -78,6 +78,33 @@ async fn a_form_that_is_not_taken_is_415_and_a_bomb_is_413() {
     send(&world, "t", NDJSON, Some("gzip"), b"1\n".to_vec()).await.refused(400, "BAD_BODY");
     send(&world, "t", NDJSON, Some("zstd"), b"1\n".to_vec()).await.refused(400, "BAD_BODY");
     assert_eq!(world.topic_status("t").await["partitions"][0]["end"], 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn senders_are_told_to_wait_while_the_server_holds_all_that_it_may() {
+    let world = World::with(WorldConfig { server: "max_ingest = \"1KiB\"\n", ..WorldConfig::default() }).await;
+    world.topic("t", &json!({"partitions": 1})).await;
+    send(&world, "t", NDJSON, None, b"1\n".repeat(2000)).await.ok();
+    // A request that announces more than there is room for, and is in no hurry to send it.
+    let address = world.url().trim_start_matches("http://").to_owned();
+    let mut slow = std::net::TcpStream::connect(&address).expect("the server listens");
+    let head = format!(
+        "POST /v1/topics/t/records HTTP/1.1\r\nhost: {address}\r\ncontent-type: {NDJSON}\r\ncontent-length: 4000\r\n\r\n"
+    );
+    slow.write_all(head.as_bytes()).expect("the server reads");
+    let refused = until("the next one is refused", async || {
+        let answer = send(&world, "t", NDJSON, None, b"2\n".to_vec()).await;
+        if answer.status == 429 { Ok(answer) } else { Err(answer.to_string()) }
+    })
+    .await;
+    refused.refused(429, "OVERLOADED");
+    assert_eq!(refused.header("retry-after"), Some("1"));
+    drop(slow);
+    until("there is room again", async || {
+        let answer = send(&world, "t", NDJSON, None, b"3\n".to_vec()).await;
+        if answer.status == 200 { Ok(()) } else { Err(answer.to_string()) }
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -25,13 +25,15 @@ pub struct WorldConfig {
     pub mirror_max_age: &'static str,
     /// How large a file of the mirror may get.
     pub mirror_max_bytes: &'static str,
+    /// Further lines of `[server]`.
+    pub server: &'static str,
     /// Further sections.
     pub more: &'static str,
 }
 
 impl Default for WorldConfig {
     fn default() -> Self {
-        WorldConfig { mirror_max_age: "1h", mirror_max_bytes: "128MB", more: "" }
+        WorldConfig { mirror_max_age: "1h", mirror_max_bytes: "128MB", server: "", more: "" }
     }
 }
 
@@ -173,10 +175,10 @@ impl Drop for World {
 
 impl WorldConfig {
     fn to_toml(&self, port: u16) -> String {
-        let WorldConfig { mirror_max_age, mirror_max_bytes, more } = self;
+        let WorldConfig { mirror_max_age, mirror_max_bytes, server, more } = self;
         format!(
             "data = \"./data\"\n\
-             [server]\nlisten = \"127.0.0.1:{port}\"\n\
+             [server]\nlisten = \"127.0.0.1:{port}\"\n{server}\
              [mirror]\nmax_age = \"{mirror_max_age}\"\nmax_bytes = \"{mirror_max_bytes}\"\n{more}"
         )
     }

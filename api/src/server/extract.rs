@@ -1,6 +1,8 @@
 //! What handlers take from a request. Every refusal is a [`Problem`]; a body is read to its end before it is refused for its size,
 //! so that the client gets to see the answer.
 
+use std::time::Duration;
+
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
@@ -12,6 +14,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
+use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::Problem;
@@ -20,13 +23,15 @@ use crate::Problem;
 const MAX_COMMAND_BYTES: usize = 2 << 20;
 /// How much of a body that is too large is still read, so that the client sees the answer instead of a broken pipe.
 const MAX_DRAINED_BYTES: usize = 256 << 20;
+/// How long a body may pause. What it has taken so far is held for it, so a sender that stands still is let go.
+const MAX_PAUSE: Duration = Duration::from_secs(30);
 /// The longest `Idempotency-Key`: enough for any identifier, small enough to be kept for a day.
 const MAX_KEY_BYTES: usize = 255;
 
 /// Reads a body that will not be used, so that the client sees the answer.
 pub(super) async fn drain(body: Body) {
     let (mut seen, mut chunks) = (0, body.into_data_stream());
-    while let Some(Ok(chunk)) = chunks.next().await {
+    while let Ok(Some(Ok(chunk))) = timeout(MAX_PAUSE, chunks.next()).await {
         seen += chunk.len();
         if seen > MAX_DRAINED_BYTES {
             return;
@@ -38,7 +43,7 @@ pub(super) async fn drain(body: Body) {
 pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem> {
     let (mut kept, mut seen) = (BytesMut::new(), 0_usize);
     let mut chunks = body.into_data_stream();
-    while let Some(chunk) = chunks.next().await {
+    while let Some(chunk) = timeout(MAX_PAUSE, chunks.next()).await.map_err(|_| too_slow())? {
         let chunk = chunk.map_err(|e| bad_body(format!("the body broke off: {e}")))?;
         seen += chunk.len();
         match seen {
@@ -48,6 +53,16 @@ pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem
         }
     }
     if seen > limit { Err(too_large(limit)) } else { Ok(kept.freeze()) }
+}
+
+/// 408.
+fn too_slow() -> Problem {
+    Problem::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "BODY_TOO_SLOW",
+        format!("nothing more of the body came for {} s", MAX_PAUSE.as_secs()),
+        "send the request again; with the same Idempotency-Key nothing is done twice",
+    )
 }
 
 /// 413.

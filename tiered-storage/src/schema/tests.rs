@@ -152,10 +152,13 @@ fn columns_may_be_added_and_nothing_else() {
     assert_eq!(newer(|raw| raw["required"] = json!(["a", "o"])), Err("o".into()));
 }
 
+/// A change, what it is, and whether each rule allows it.
+type Case = (&'static str, fn(&mut Value), [bool; 3]);
+
 #[test]
 fn each_rule_keeps_what_its_readers_need() {
     let older = json!({"required": ["a"], "properties": {"a": {"type": "integer"}, "b": {"type": "string"}}});
-    let changes: [(&str, fn(&mut Value), [bool; 3]); 7] = [
+    let changes: [Case; 7] = [
         ("an optional field more", |raw| raw["properties"]["c"] = json!({"type": "string"}), [true, true, true]),
         ("an optional field less", |raw| raw["properties"] = json!({"a": {"type": "integer"}}), [false, true, false]),
         ("a required field less", |raw| *raw = json!({"properties": {"b": {"type": "string"}}}), [false, false, false]),

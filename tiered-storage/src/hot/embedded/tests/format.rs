@@ -32,7 +32,8 @@ fn config() -> TopicConfig {
         retention_bytes: Some(1_000_000),
         key: vec!["id".into()],
         schema: Some(TopicSchema::parse(json!({"properties": {"id": {"type": "string"}}})).unwrap()),
-    }..TopicConfig::default()
+        ..TopicConfig::default()
+    }
 }
 
 fn once() -> Option<AppendKey> {
