@@ -8,6 +8,7 @@ mod front_door;
 mod github_hour;
 mod house;
 mod ingest;
+mod job_folders;
 mod judge;
 mod monitoring;
 mod open_formats;

@@ -2,15 +2,17 @@
 
 use std::path::PathBuf;
 use std::str::FromStr;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
 use rekap_jobs::parse_duration;
+use rekap_migrations::Format;
 
 /// Kappa for teams: replay history through new code, prove it, swap it in, and swap it back if it was wrong.
 #[derive(Debug, Parser)]
-#[command(name = "rekap", version, max_term_width = 110)]
+#[command(name = "rekap", version, long_version = LONG_VERSION.as_str(), max_term_width = 110)]
 #[command(after_help = "Exit: 0 done, 1 failed, 2 usage, 3 refused, 4 unreachable, 5 timed out.")]
 pub(super) struct Cli {
     #[command(flatten)]
@@ -18,6 +20,12 @@ pub(super) struct Cli {
     #[command(subcommand)]
     pub(super) verb: Verb,
 }
+
+/// The version, and which version of each durable format it writes.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let formats = Format::ALL.map(|format| format!("{format} {}", format.current())).join(", ");
+    format!("{}\nformats: {formats}", env!("CARGO_PKG_VERSION"))
+});
 
 /// What every verb takes.
 #[derive(Debug, Args)]
@@ -159,9 +167,9 @@ pub(super) enum Verb {
     Freeze {
         /// The job
         job: String,
-        /// Until when (RFC 3339)
+        /// Until when (RFC 3339) [default: a day from now; a moment in the past ends a freeze]
         #[arg(long)]
-        until: String,
+        until: Option<String>,
         #[command(flatten)]
         note: Note,
     },
@@ -214,15 +222,31 @@ pub(super) enum Verb {
     Catalog(CatalogVerb),
     /// Look for what is wrong with a data folder
     Doctor,
-    /// Start a job folder
+    /// Start a job folder, which passes its own test as it stands
     New {
-        /// The folder to make
-        dir: Option<PathBuf>,
+        /// The folder to make; the job is named as it
+        dir: PathBuf,
+        /// Make it from this topic's schema and records
+        #[arg(long)]
+        topic: Option<String>,
     },
-    /// Run a job folder's own tests
+    /// Print the completions of a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Write man pages
+    Man {
+        /// The folder to write them to
+        dir: PathBuf,
+    },
+    /// Run the cases in DIR/tests, without a server
     Test {
         /// The job's folder
         dir: PathBuf,
+        /// Write down what comes out as what is expected
+        #[arg(long)]
+        accept: bool,
     },
 }
 

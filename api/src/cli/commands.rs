@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use rekap_tiered_storage::{Clock, SystemClock};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -105,8 +106,12 @@ pub(super) async fn act(s: &Session, it: VersionCommand, verb: &str) -> Result<(
     s.out.answer(&done, |out, _| out.line(format!("{verb} {}", out.paint(Style::Name, version))))
 }
 
+/// How long a job is frozen where nothing else is said: until the people who know have slept.
+const FREEZE: Duration = Duration::from_hours(24);
+
 /// `rekap freeze`.
-pub(super) async fn freeze(s: &Session, job: &str, until: &str, note: Option<String>) -> Result<(), Failure> {
+pub(super) async fn freeze(s: &Session, job: &str, until: Option<String>, note: Option<String>) -> Result<(), Failure> {
+    let until = until.unwrap_or_else(|| SystemClock.now().plus(FREEZE).to_string());
     let body = object([("until", json!(until)), ("note", json!(note))]);
     let done = s.client.post(&format!("/v1/jobs/{job}/freeze"), &body).await?;
     s.out

@@ -6,6 +6,9 @@ use serde_json::{Map, Value};
 
 use super::failure::{Failure, at};
 
+/// How many folders up `topics.toml` is looked for: job, jobs, project, and one more.
+const LEVELS: usize = 4;
+
 /// A job folder: `job.toml`, and the SQL file that it names.
 #[derive(Debug)]
 pub(crate) struct JobFolder {
@@ -70,6 +73,15 @@ pub(crate) fn topics(dir: &Path) -> Result<Vec<(String, Value)>, Failure> {
         Ok((name, config))
     };
     topics.into_iter().map(with_schema).collect()
+}
+
+/// The topics that apply to a job folder: those of the nearest `topics.toml` in it or above it, within the user's project.
+pub(super) fn topics_above(dir: &Path) -> Result<Vec<(String, Value)>, Failure> {
+    let dir = dir.canonicalize().map_err(at(dir))?;
+    match dir.ancestors().take(LEVELS).find(|folder| folder.join("topics.toml").is_file()) {
+        Some(folder) => topics(folder),
+        None => Ok(Vec::new()),
+    }
 }
 
 /// A TOML file as JSON; its dates become text.

@@ -10,12 +10,16 @@ pub(crate) mod failure;
 pub(crate) mod folder;
 mod history;
 mod jobs;
+mod new;
 pub(crate) mod out;
 mod plan;
 pub(crate) mod rows;
 pub(crate) mod serve;
+mod shell;
 mod tables;
+mod test;
 mod topics;
+mod tree;
 pub(crate) mod watch;
 
 use std::process::ExitCode;
@@ -90,7 +94,7 @@ async fn run(global: Global, verb: Verb, out: Out) -> Result<ExitCode, Failure> 
         Verb::Resume(it) => commands::act(s, it, "resume").await,
         Verb::Abort(it) => commands::act(s, it, "abort").await,
         Verb::Retire(it) => commands::act(s, it, "retire").await,
-        Verb::Freeze { job, until, note } => commands::freeze(s, &job, &until, note.note).await,
+        Verb::Freeze { job, until, note } => commands::freeze(s, &job, until, note.note).await,
         Verb::Rows { table, filters, limit } => tables::rows(s, &table, &filters, limit).await,
         Verb::Sql { query, format } => tables::sql(s, &query, format.as_deref()).await,
         Verb::DeadLetters { version, limit } => tables::dead_letters(s, &version, limit).await,
@@ -98,8 +102,10 @@ async fn run(global: Global, verb: Verb, out: Out) -> Result<ExitCode, Failure> 
         Verb::Audit { verb } => history::audit(s, verb.is_some()).await,
         Verb::Catalog(_) => not_built("catalog"),
         Verb::Doctor => not_built("doctor"),
-        Verb::New { .. } => not_built("new"),
-        Verb::Test { .. } => not_built("test"),
+        Verb::New { dir, topic } => new::new(s, &dir, topic.as_deref()).await,
+        Verb::Completions { shell } => shell::completions(&s.out, shell),
+        Verb::Man { dir } => shell::man(&dir),
+        Verb::Test { dir, accept } => test::test(s, &dir, accept).await,
     }
     .map(|()| ExitCode::SUCCESS)
 }

@@ -48,6 +48,12 @@ impl Out {
         Out { json, colours: std::io::stdout().is_terminal() && !plain }
     }
 
+    /// Output in which nothing is painted.
+    #[cfg(test)]
+    pub(crate) fn plain() -> Self {
+        Out { json: false, colours: false }
+    }
+
     /// The user wants the server's own JSON.
     pub(crate) fn is_json(&self) -> bool {
         self.json

@@ -6,11 +6,11 @@ use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde_json::Value;
 use tokio::time::{Instant, sleep};
 
-use super::Session;
 use super::args::{Target, VersionRef};
 use super::failure::Failure;
 use super::jobs::phase as painted;
 use super::out::{Out, cell, count};
+use super::{Session, tree};
 
 /// How often the server is asked.
 const EVERY: Duration = Duration::from_millis(100);
@@ -25,7 +25,39 @@ pub(super) async fn watch(s: &Session, target: Target) -> Result<(), Failure> {
         Target::Version(version) => version,
         Target::Job(job) => newest(s, job).await?,
     };
+    if s.out.is_live() {
+        return drawn(s, &version).await;
+    }
     until(s, &version, "Ready", None, Told::Live).await.map(drop)
+}
+
+/// The job's tree, drawn anew until the version is ready or has ended.
+async fn drawn(s: &Session, version: &VersionRef) -> Result<(), Failure> {
+    let picture = ProgressBar::with_draw_target(None, ProgressDrawTarget::stderr());
+    picture.set_style(ProgressStyle::with_template("{msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+    loop {
+        let job = s.client.get(&format!("/v1/jobs/{}", version.job)).await?;
+        let all = s.client.get(&format!("/v1/jobs/{}/versions?limit=10000", version.job)).await?;
+        let versions = all["versions"].as_array().map_or(&[][..], Vec::as_slice);
+        let tree = tree::draw(&s.out, &job, versions);
+        let now = versions.iter().find(|view| view["version"] == version.version).map_or(Value::Null, Clone::clone);
+        let phase = cell(&now["phase"]);
+        picture.set_message(tree.clone());
+        if has_come_to(&phase, "Ready") || ENDS.contains(&phase.as_str()) {
+            picture.finish_and_clear();
+            s.out.line(tree)?;
+            return match has_come_to(&phase, "Ready") {
+                true => Ok(()),
+                false => Err(ended(version, &phase, &now)),
+            };
+        }
+        sleep(EVERY).await;
+    }
+}
+
+/// A version that will not get any further.
+fn ended(version: &VersionRef, phase: &str, view: &Value) -> Failure {
+    Failure::Failed(format!("{}@{} is {phase}: {}", version.job, version.version, cell(&view["reason"])))
 }
 
 /// `rekap wait`.
@@ -70,12 +102,7 @@ pub(crate) async fn until(
         }
         if ENDS.contains(&now.as_str()) {
             shown.done()?;
-            return Err(Failure::Failed(format!(
-                "{}@{} is {now}: {}",
-                version.job,
-                version.version,
-                cell(&view["reason"])
-            )));
+            return Err(ended(version, &now, &view));
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             shown.done()?;
