@@ -11,10 +11,10 @@ pub use query::{
     Change, CompiledJob, FailedRecord, JobInput, Part, Place, Records, Refusal, Touched, Worker, check_size,
 };
 pub use runner::{
-    Failure, Histogram, HoldTimedOut, Pace, PartitionStatus, RangeStats, Run, Runner, RunnerHandle, RunnerInit,
-    RunnerStatus, SnapshotError,
+    Failure, Histogram, HoldTimedOut, LostRange, Pace, PartitionStatus, RangeStats, Run, Runner, RunnerHandle,
+    RunnerInit, RunnerStatus, SnapshotError,
 };
 pub use spec::{
     Check, Digest, InputSpec, InvalidQuantity, JobSpec, OnError, Percent, PromotePolicy, STATE_VERSION, Span,
-    SpecError, parse_bytes, parse_duration,
+    SpecError, WatchPolicy, parse_bytes, parse_duration,
 };

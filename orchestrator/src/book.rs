@@ -67,6 +67,16 @@ impl Book {
         self.catalog.entries(after)
     }
 
+    /// Entries after `after` as text, and the last of them; see [`Catalog::carry`].
+    pub(crate) fn carry(&self, after: u64, limit: usize) -> Result<(String, Option<crate::Head>), CatalogError> {
+        self.catalog.carry(after, limit)
+    }
+
+    /// The hash of an entry.
+    pub(crate) fn hash_at(&self, seq: u64) -> Result<Option<crate::Hash>, CatalogError> {
+        self.catalog.hash_at(seq)
+    }
+
     /// Checks the whole chain.
     pub(crate) fn verify(&self) -> Result<Audit, CatalogError> {
         self.catalog.verify()

@@ -13,15 +13,26 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::decide::{self, DeployDecision, PromoteDecision};
-use crate::event::{Event, What};
+use crate::event::{Cause, Event, What};
 use crate::state::{Job, State};
-use crate::verify::plan_checks;
-use crate::views::{Armed, Deployed, Promoted, Promotion, RolledBack};
+use crate::verify::{plan_checks, plan_live_checks};
+use crate::views::{Armed, Deployed, PlanBase, Promoted, Promotion, RolledBack};
 use crate::{By, CatalogError, Orchestrator, Rejection};
 
 impl Orchestrator {
     /// Deploys a spec: makes a new version, finds the live one that it already is, or changes the policy of promotion only.
     pub async fn deploy(&self, spec: JobSpec, rebuild: bool, by: By) -> Result<Deployed, Rejection> {
+        self.deploy_planned(spec, rebuild, None, by).await
+    }
+
+    /// The same, but only while what a plan rested on has not moved.
+    pub async fn deploy_planned(
+        &self,
+        spec: JobSpec,
+        rebuild: bool,
+        plan: Option<PlanBase>,
+        by: By,
+    ) -> Result<Deployed, Rejection> {
         if let Some(answer) = self.book.answered(&by)? {
             return Ok(answer);
         }
@@ -36,6 +47,7 @@ impl Orchestrator {
             if let Some(job) = state.ever(&spec.name) {
                 decide::admit(job, by.if_match)?;
             }
+            decide::still_as_planned(state, &spec.name, &digest, plan.as_ref())?;
             let (version, what, created) = match decide::deploy(state, &spec, &digest, &topics, &start, rebuild) {
                 DeployDecision::Same(version) => (version, None, false),
                 DeployDecision::Policy(version, what) => (version, Some(what), false),
@@ -91,7 +103,7 @@ impl Orchestrator {
 
     /// Moves the alias back to the version that served before, or to an earlier one, within 250 ms.
     pub async fn rollback(self: &Arc<Self>, job: &str, to: Option<u32>, by: By) -> Result<RolledBack, Rejection> {
-        self.roll_back_now(job.to_owned(), to, by).await
+        self.roll_back_now(job.to_owned(), to, Cause::Asked, by).await
     }
 
     /// Asks for another verification.
@@ -119,12 +131,14 @@ impl Orchestrator {
         self.change_version(job, version, by, decide::retire).await
     }
 
-    /// Replays a version into a fresh table, from `start` or from where its spec says.
+    /// Replays a version into a fresh table, from `start` or from where its spec says. With `accept_gap` it does without the ranges that
+    /// are lost now; one that is lost later fails it.
     pub async fn replay(
         self: &Arc<Self>,
         job: &str,
         version: u32,
         start: Option<Start>,
+        accept_gap: bool,
         by: By,
     ) -> Result<Value, Rejection> {
         if let Some(answer) = self.book.answered(&by)? {
@@ -133,7 +147,8 @@ impl Orchestrator {
         let state = self.state();
         let known = state.job(job)?.version(version)?;
         let positions = self.start_of(&known.spec, &known.topics, start).await?;
-        let replay = move |job: &Job, version| decide::replay(job, version, positions).map(Some);
+        let left_out = if accept_gap { self.lost_from(&known.topics, &positions).await? } else { vec![] };
+        let replay = move |job: &Job, version| decide::replay(job, version, positions, left_out).map(Some);
         self.change_version(job, version, by, replay).await
     }
 
@@ -262,7 +277,15 @@ impl Orchestrator {
             detail: format!("`promote.checks[{i}]`: {detail}"),
             remedy,
         };
-        plan_checks(old, new, &spec.promote.checks).await.map_err(refused)
+        plan_checks(old, new, &spec.promote.checks).await.map_err(refused)?;
+        let watched = spec.promote.watch.iter().flat_map(|watch| &watch.checks);
+        let refused = |(i, detail, remedy): (usize, String, String)| Rejection::Refused {
+            code: "INVALID_CHECK".into(),
+            place: None,
+            detail: format!("`promote.watch.checks[{i}]`: {detail}"),
+            remedy,
+        };
+        plan_live_checks(new, watched).await.map_err(refused)
     }
 }
 

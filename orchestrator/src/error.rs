@@ -129,6 +129,36 @@ pub enum Rejection {
         /// The one that it has.
         found: u64,
     },
+    /// No job is in a group of that name.
+    #[error("no job is in a group `{0}`")]
+    UnknownGroup(String),
+    /// The job is not in the group.
+    #[error("job `{job}` is not in group `{group}`")]
+    NotInGroup {
+        /// The group.
+        group: String,
+        /// The job.
+        job: String,
+    },
+    /// No job of the group has a candidate.
+    #[error("no job of group `{0}` has a version that could be promoted")]
+    NothingToPromote(String),
+    /// A condition of promotion does not hold for some job of the group; none of them moved.
+    #[error("group `{group}` is not ready: {}", unready(jobs))]
+    GroupNotReady {
+        /// The group.
+        group: String,
+        /// Every condition of the jobs that are not ready.
+        jobs: BTreeMap<String, BTreeMap<String, Condition>>,
+    },
+    /// What a plan rested on has moved.
+    #[error("the plan for `{job}` no longer holds: {}", moved.join("; "))]
+    PlanMoved {
+        /// The job.
+        job: String,
+        /// What has moved, in words.
+        moved: Vec<String>,
+    },
     /// The idempotency key came with another request before.
     #[error("the idempotency key `{0}` was used for another request in the last 24 hours")]
     KeyReused(String),
@@ -190,6 +220,10 @@ fn unmet(conditions: &BTreeMap<String, Condition>) -> String {
     unmet.map(|(name, condition)| format!("{name} ({})", condition.detail)).collect::<Vec<_>>().join(", ")
 }
 
+fn unready(jobs: &BTreeMap<String, BTreeMap<String, Condition>>) -> String {
+    jobs.iter().map(|(job, conditions)| format!("`{job}`: {}", unmet(conditions))).collect::<Vec<_>>().join("; ")
+}
+
 impl Rejection {
     /// What it means to the caller.
     pub fn kind(&self) -> Kind {
@@ -197,13 +231,15 @@ impl Rejection {
             Rejection::UnknownJob(_) | Rejection::UnknownVersion { .. } | Rejection::NotVerified { .. } => {
                 Kind::NotFound
             }
-            Rejection::NotServing(_) => Kind::NotFound,
+            Rejection::NotServing(_) | Rejection::UnknownGroup(_) => Kind::NotFound,
+            Rejection::NotInGroup { .. } => Kind::Invalid,
+            Rejection::NothingToPromote(_) | Rejection::GroupNotReady { .. } => Kind::Conflict,
             Rejection::Refused { .. } | Rejection::NotForcible(_) => Kind::Invalid,
             Rejection::KeyReused(_) | Rejection::NotInTheFuture(_) => Kind::Invalid,
             Rejection::NotReady { .. } | Rejection::CalledOff { .. } => Kind::Conflict,
             Rejection::NothingToRollBack(_) | Rejection::CannotRollBack { .. } => Kind::Conflict,
             Rejection::InUse { .. } | Rejection::WrongPhase { .. } | Rejection::Frozen { .. } => Kind::Conflict,
-            Rejection::NoTable { .. } => Kind::Conflict,
+            Rejection::NoTable { .. } | Rejection::PlanMoved { .. } => Kind::Conflict,
             Rejection::Moved { .. } => Kind::Precondition,
             Rejection::Recovering { .. } => Kind::Unavailable,
             Rejection::Sql(SqlError::Log(error)) => log_kind(error),
@@ -230,6 +266,11 @@ impl Rejection {
             Rejection::WrongPhase { .. } => "WRONG_PHASE",
             Rejection::Frozen { .. } => "FROZEN",
             Rejection::Moved { .. } => "GENERATION_MOVED",
+            Rejection::UnknownGroup(_) => "UNKNOWN_GROUP",
+            Rejection::NotInGroup { .. } => "NOT_IN_GROUP",
+            Rejection::NothingToPromote(_) => "NOTHING_TO_PROMOTE",
+            Rejection::GroupNotReady { .. } => "NOT_READY",
+            Rejection::PlanMoved { .. } => "PLAN_CHANGED",
             Rejection::KeyReused(_) => "IDEMPOTENCY_KEY_REUSED",
             Rejection::NotInTheFuture(_) => "NOT_IN_THE_FUTURE",
             Rejection::NotServing(_) => "NOT_SERVING",
@@ -255,7 +296,9 @@ impl Rejection {
             Rejection::CalledOff { .. } => "nothing changed; try again once the candidate keeps up".into(),
             Rejection::NotForcible(_) => "force any of lag, ready_for, verified, no_gap, schema".into(),
             Rejection::NothingToRollBack(job) => {
-                format!("promote another version by hand (`rekap versions {job}` lists them)")
+                format!(
+                    "what served earlier can be built again and promoted: `rekap runbook {job}` has the commands, `rekap versions {job}` lists all"
+                )
             }
             Rejection::CannotRollBack { job, .. } => {
                 format!("`rekap versions {job}` shows what is warm; a fresh version takes `rekap deploy --rebuild`")
@@ -268,6 +311,11 @@ impl Rejection {
             }
             Rejection::Frozen { .. } => "wait until the freeze ends, or ask who froze it".into(),
             Rejection::Moved { job, .. } => format!("look again (GET /v1/jobs/{job}) and decide on what you see"),
+            Rejection::UnknownGroup(_) => "set `group` in `[promote]` of its jobs, or correct the name".into(),
+            Rejection::NotInGroup { group, .. } => format!("set `group = \"{group}\"` in its `[promote]`, or leave it out"),
+            Rejection::NothingToPromote(_) => "deploy a new version of one of its jobs".into(),
+            Rejection::GroupNotReady { .. } => "wait until every job is ready, or force a condition other than caught_up".into(),
+            Rejection::PlanMoved { .. } => "run `rekap plan` again and look at it".into(),
             Rejection::KeyReused(_) => "use a new key for a new request".into(),
             Rejection::NotInTheFuture(_) => "name a moment that lies ahead".into(),
             Rejection::NotServing(job) => {

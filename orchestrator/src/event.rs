@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use rekap_jobs::{Failure, JobSpec, PromotePolicy};
+use rekap_jobs::{Failure, JobSpec, LostRange, PromotePolicy};
 use rekap_tiered_storage::{Positions, Timestamp, Topic};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -15,7 +15,7 @@ use crate::Report;
 /// Something that happened to one job.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// The job.
+    /// The job; empty for what happened to a group.
     pub job: String,
     /// What happened.
     pub what: What,
@@ -32,8 +32,20 @@ impl Event {
         let Value::Object(tagged) = serde_json::to_value(&self.what)? else { return Ok(Default::default()) };
         let (kind, fields) = tagged.into_iter().next().unwrap_or_default();
         let Value::Object(mut fields) = fields else { return Ok((kind, Default::default())) };
-        fields.insert("job".into(), self.job.clone().into());
+        if !self.job.is_empty() {
+            fields.insert("job".into(), self.job.clone().into());
+        }
         Ok((kind, fields))
+    }
+
+    /// True when it happened to that job, alone or in a group.
+    pub fn concerns(&self, job: &str) -> bool {
+        match &self.what {
+            What::GroupPromoted { swaps, .. } | What::GroupRolledBack { swaps, .. } => {
+                swaps.iter().any(|moved| moved.job == job)
+            }
+            _ => self.job == job,
+        }
     }
 }
 
@@ -76,6 +88,9 @@ pub enum What {
         attempt: u32,
         /// Where it starts.
         start: Positions,
+        /// The ranges that are lost and that it was told to do without.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        left_out: Vec<LostRange>,
     },
     /// Every condition of promotion holds.
     #[serde(rename = "version.ready")]
@@ -84,6 +99,9 @@ pub enum What {
         version: u32,
         /// The attempt of which that is true.
         attempt: u32,
+        /// What its replay took, where the whole of it was watched.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        replayed: Option<Measured>,
     },
     /// A condition of promotion no longer holds.
     #[serde(rename = "version.not_ready")]
@@ -159,6 +177,36 @@ pub enum What {
     /// The alias was moved back to the version that served before.
     #[serde(rename = "job.rolled_back")]
     RolledBack(Box<Swap>),
+    /// The aliases of a group were moved to newer versions, all at once.
+    #[serde(rename = "group.promoted")]
+    GroupPromoted {
+        /// The group.
+        group: String,
+        /// What became of each job.
+        swaps: Vec<Moved>,
+    },
+    /// The aliases of a group were moved back, all at once.
+    #[serde(rename = "group.rolled_back")]
+    GroupRolledBack {
+        /// The group.
+        group: String,
+        /// What became of each job.
+        swaps: Vec<Moved>,
+    },
+    /// What was promoted did what `[promote.watch]` asks for as long as it asks.
+    #[serde(rename = "job.watch_passed")]
+    WatchPassed {
+        /// The version.
+        version: u32,
+    },
+    /// What was promoted does not do what `[promote.watch]` asks, and the promotion could not be taken back.
+    #[serde(rename = "job.watch_failed")]
+    WatchFailed {
+        /// The version.
+        version: u32,
+        /// What does not hold, and why there is no way back.
+        reason: String,
+    },
     /// The policy of promotion changed; no version did.
     #[serde(rename = "job.policy_changed")]
     PolicyChanged {
@@ -183,6 +231,17 @@ pub enum What {
     /// A request was answered without changing anything; only its idempotency key is kept.
     #[serde(rename = "request.answered")]
     Answered {},
+}
+
+/// What a replay took.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Measured {
+    /// How many offsets it read.
+    pub records: u64,
+    /// From the first record to the end that there was when it began.
+    pub took_ms: u64,
+    /// What its table took on disk then.
+    pub bytes: u64,
 }
 
 /// All that a version is made of. The topics are pinned as they were, so that it compiles to the same thing for ever.
@@ -225,6 +284,15 @@ pub struct Swap {
     pub stepped_back: SteppedBack,
 }
 
+/// One job's part of a group's swap.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Moved {
+    /// The job.
+    pub job: String,
+    /// Its move.
+    pub swap: Box<Swap>,
+}
+
 /// By topic and partition, how many offsets an alias stepped back.
 pub type SteppedBack = BTreeMap<String, BTreeMap<String, u64>>;
 
@@ -240,6 +308,8 @@ pub enum Cause {
     Auto,
     /// Nothing served yet.
     First,
+    /// What `[promote.watch]` asks did not hold; the entry's note says what.
+    Watch,
 }
 
 #[cfg(test)]
@@ -249,7 +319,7 @@ mod tests {
     #[test]
     fn an_event_reads_back_and_shows_as_one_flat_object_with_its_type() {
         let start: Positions = "ticks/0=120,ticks/11=3".parse().unwrap();
-        let event = Event::new("bpi", What::Replayed { version: 2, attempt: 1, start });
+        let event = Event::new("bpi", What::Replayed { version: 2, attempt: 1, start, left_out: vec![] });
         let text = serde_json::to_string(&event).unwrap();
         assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
         let (kind, fields) = event.to_json().unwrap();

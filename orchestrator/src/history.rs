@@ -23,7 +23,7 @@ impl Orchestrator {
         self.state().job(job)?;
         let job = job.to_owned();
         let happened = |entry: &Entry| !matches!(entry.event.what, What::Answered {});
-        self.events_page(after, limit, move |entry| entry.event.job == job && happened(entry)).await
+        self.events_page(after, limit, move |entry| entry.event.concerns(&job) && happened(entry)).await
     }
 
     /// A page of all that happened, after the event with that seq.
@@ -39,7 +39,8 @@ impl Orchestrator {
         let wanted = {
             let job = job.map(str::to_owned);
             move |entry: &Entry| {
-                job.as_ref().is_none_or(|job| entry.event.job == *job && !matches!(entry.event.what, What::Answered {}))
+                job.as_ref()
+                    .is_none_or(|job| entry.event.concerns(job) && !matches!(entry.event.what, What::Answered {}))
             }
         };
         let (book, limit) = (self.book.clone(), limit.clamp(1, MAX_PAGE));
@@ -64,10 +65,11 @@ impl Orchestrator {
         .await
     }
 
-    /// Checks the whole catalog.
+    /// Checks the whole catalog, also against its copy outside where there is one.
     pub async fn audit_verify(&self) -> Result<Audit, Rejection> {
         let book = self.book.clone();
-        Ok(blocking(move || book.verify()).await?)
+        let audit = blocking(move || book.verify()).await?;
+        Ok(self.anchored(audit).await)
     }
 
     /// Changes with every event: the seq of the last one.

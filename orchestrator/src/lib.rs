@@ -9,16 +9,23 @@ mod by;
 mod catalog;
 mod commands;
 mod comparing;
+#[cfg(test)]
+mod crashes;
 pub mod decide;
 mod error;
 pub mod event;
+mod export;
 mod fleet;
 mod gate;
+mod group;
 mod history;
+#[cfg(test)]
+mod model;
 mod orchestrator;
 mod phase;
 mod planning;
 pub mod react;
+mod readers;
 mod reading;
 mod reads;
 pub mod ready;
@@ -36,10 +43,13 @@ pub mod views;
 
 pub use by::{By, RequestKey};
 pub use catalog::{Answered, Audit, Broken, Catalog, CatalogError, Draft, Entry, FORMAT_VERSION, Hash, Head};
-pub use decide::Promotion as PromotionRequest;
+pub use decide::{GroupPromotion, Promotion as PromotionRequest};
 pub use error::{Kind, Rejection};
+pub use export::Export;
 pub use orchestrator::{Config, Orchestrator};
 pub use phase::{Phase, Run, Standing, phase};
+pub use readers::SeenReader;
 pub use ready::{Condition, Conditions};
+pub use schema::{ColumnChange, ColumnChangeKind};
 pub use sql::{SqlError, SqlLimits};
 pub use verify::{Change, CheckResult, ColumnResult, Counts, Report, Sample, Types, Verdict};

@@ -13,8 +13,10 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::book::{Book, Outcome};
+use crate::export::{self, Export};
 use crate::fleet::Fleet;
 use crate::gate::Gates;
+use crate::readers::Readers;
 use crate::recovery::Recovery;
 use crate::sql::{Engine, SqlLimits};
 use crate::state::State;
@@ -36,6 +38,8 @@ pub struct Config {
     pub memory: Arc<dyn MemoryPool>,
     /// What readers' queries may take.
     pub sql: SqlLimits,
+    /// Where the catalog is copied to.
+    pub export: Option<Export>,
 }
 
 /// The control plane of one Rekap.
@@ -50,7 +54,9 @@ pub struct Orchestrator {
     pub(crate) gates: Gates,
     pub(crate) swaps: Swaps,
     pub(crate) recovery: Recovery,
+    pub(crate) readers: Readers,
     pub(crate) folder: PathBuf,
+    pub(crate) export: Option<Export>,
     pub(crate) watch: Mutex<Watch>,
     pub(crate) slowest: watch::Sender<Positions>,
     pub(crate) stopping: watch::Sender<bool>,
@@ -60,7 +66,7 @@ pub struct Orchestrator {
 impl Orchestrator {
     /// Opens the catalog, opens the table of every live version, and sets the steward to work.
     pub async fn open(config: Config) -> Result<Arc<Self>, Rejection> {
-        let Config { catalog, log, tables, clock, memory, sql } = config;
+        let Config { catalog, log, tables, clock, memory, sql, export } = config;
         let folder = catalog.clone();
         let book = blocking({
             let clock = clock.clone();
@@ -78,7 +84,9 @@ impl Orchestrator {
             gates: Gates::default(),
             swaps: Swaps::default(),
             recovery: Recovery::default(),
+            readers: Readers::default(),
             folder: catalog,
+            export: export.clone(),
             watch: Mutex::default(),
             slowest: watch::Sender::new(Positions::new()),
             stopping: watch::Sender::new(false),
@@ -86,7 +94,8 @@ impl Orchestrator {
         });
         orchestrator.open_tables().await;
         orchestrator.begin_recovery().await;
-        let tasks = vec![steward::spawn(&orchestrator), steward::spawn_persist(&orchestrator)];
+        let mut tasks = vec![steward::spawn(&orchestrator), steward::spawn_persist(&orchestrator)];
+        tasks.extend(export.map(|export| export::spawn(&orchestrator, export)));
         *orchestrator.tasks.lock().expect("no holder of this lock panics") = tasks;
         Ok(orchestrator)
     }

@@ -61,6 +61,7 @@ impl Orchestrator {
             standby: job.standby().map(|version| version.number),
             versions: job.versions.keys().copied().collect(),
             rollback: self.rollback_view(job),
+            watched_until: job.watched.as_ref().zip(job.policy.watch.as_ref()).map(|(w, p)| w.since.plus(p.lasts.0)),
             frozen_until: job.frozen(now).map(|freeze| freeze.until),
         }
     }
@@ -128,6 +129,7 @@ impl Orchestrator {
             attempt: version.attempt,
             digest: version.digest.clone(),
             deployed_at: version.deployed_at,
+            left_out: (*version.left_out).clone(),
             until: match version.role {
                 Role::Standby { until } => Some(until),
                 _ => None,

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::fleet::Member;
 use crate::orchestrator::blocking;
-use crate::state::Version;
+use crate::state::{Job, Version};
 use crate::{Orchestrator, Rejection, sql};
 
 impl Orchestrator {
@@ -39,6 +39,13 @@ impl Orchestrator {
         aliases.all(|job| self.serving(&job.name).is_ok())
     }
 
+    /// The table that an alias serves in one state.
+    fn served_in(&self, job: &Job) -> Option<Table> {
+        let version = job.serving()?;
+        let member = self.fleet.get(&job.name, version.number)?;
+        (!self.is_held_back(&job.name, version, &member)).then_some(member.table)
+    }
+
     fn is_held_back(&self, job: &str, version: &Version, member: &Member) -> bool {
         let key = (job.to_owned(), version.number);
         let reached = |target: &Positions| version.positions_within(&member.positions(), target).reached(target);
@@ -64,7 +71,8 @@ impl Orchestrator {
     /// Answers one SELECT over `live.<alias>`, `version."<alias>@<n>"` and `log.<topic>`.
     pub async fn sql(&self, query: &str) -> Result<SendableRecordBatchStream, Rejection> {
         let state = self.state();
-        let live = state.jobs().filter_map(|job| Some((job.name.clone(), self.serving(&job.name).ok()?.1)));
+        // All of one state, so that a query over several aliases sees a group moved, or not.
+        let live = state.jobs().filter_map(|job| Some((job.name.clone(), self.served_in(job)?)));
         let versions = state.live().filter_map(|(job, version)| {
             let table = self.version_table(&job.name, version.number).ok()?;
             Some((format!("{}@{}", job.name, version.number), table))

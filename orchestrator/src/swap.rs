@@ -29,14 +29,14 @@ use crate::views::{Promoted, RolledBack};
 use crate::{By, Conditions, Orchestrator, Rejection};
 
 /// A promotion that takes longer is called off: for that long the serving version stands still.
-const PROMOTION_LIMIT: Duration = Duration::from_secs(2);
+pub(crate) const PROMOTION_LIMIT: Duration = Duration::from_secs(2);
 
 /// A rollback waits that long for its target and then swaps anyway. It leaves 100 ms of the 250 that are promised for the event to
 /// become durable.
-const ROLLBACK_LIMIT: Duration = Duration::from_millis(150);
+pub(crate) const ROLLBACK_LIMIT: Duration = Duration::from_millis(150);
 
 /// A runner that commits nothing until this is dropped.
-struct Held(Arc<RunnerHandle>);
+pub(crate) struct Held(Arc<RunnerHandle>);
 
 impl Drop for Held {
     fn drop(&mut self) {
@@ -45,17 +45,17 @@ impl Drop for Held {
 }
 
 /// Two versions at the moment of a swap.
-struct Meeting {
+pub(crate) struct Meeting {
     /// Keeps the version that served where it is.
     _held: Option<Held>,
     /// Where that is, over the topics that the other one reads.
-    target: Positions,
+    pub(crate) target: Positions,
     /// Why the other one is not there.
-    missed: Option<String>,
+    pub(crate) missed: Option<String>,
 }
 
 /// Holds `from` and waits until `to`, which is the table of `version`, has reached it.
-async fn meet(from: Option<&Member>, to: &Member, version: &Version, limit: Duration) -> Meeting {
+pub(crate) async fn meet(from: Option<&Member>, to: &Member, version: &Version, limit: Duration) -> Meeting {
     let deadline = Instant::now() + limit;
     let Some(from) = from else { return Meeting { _held: None, target: Positions::new(), missed: None } };
     let held = from.runner.clone().map(Held);
@@ -121,7 +121,7 @@ impl Orchestrator {
         let state = self.state();
         let version = state.job(&order.job).and_then(|job| job.version(order.to)).map_err(Off::Refused)?;
         let no_table = || Off::CalledOff("it has no table yet".into());
-        let to = self.fleet.get(&order.job, order.to).ok_or_else(no_table)?;
+        let to = self.fleet.get(&order.job, order.to).filter(|to| to.attempt == order.attempt).ok_or_else(no_table)?;
         let from = order.from.and_then(|from| self.fleet.get(&order.job, from));
         let meeting = tokio::select! {
             () = gate.interrupted() => return Err(Off::CalledOff("a rollback came first".into())),
@@ -143,16 +143,17 @@ impl Orchestrator {
         self: &Arc<Self>,
         job: String,
         to: Option<u32>,
+        cause: Cause,
         by: By,
     ) -> Result<RolledBack, Rejection> {
         let this = self.clone();
-        match tokio::spawn(async move { this.swap_back(job, to, by).await }).await {
+        match tokio::spawn(async move { this.swap_back(job, to, cause, by).await }).await {
             Ok(answer) => answer,
             Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
         }
     }
 
-    async fn swap_back(&self, job: String, to: Option<u32>, by: By) -> Result<RolledBack, Rejection> {
+    async fn swap_back(&self, job: String, to: Option<u32>, cause: Cause, by: By) -> Result<RolledBack, Rejection> {
         let begun = Instant::now();
         let gate = self.gates.of(&job);
         let _turn = gate.urgent_turn().await;
@@ -170,7 +171,8 @@ impl Orchestrator {
         let meeting = meet(from_member.as_ref(), &to_member, version, left).await;
         let positions = to_member.positions();
         let stepped_back = stepped_back(&meeting.target, &version.positions_within(&positions, &meeting.target));
-        let order = Order { job: job.clone(), from: Some(from), to, cause: Cause::Asked, forced: vec![] };
+        let attempt = to_member.attempt;
+        let order = Order { job: job.clone(), from: Some(from), to, attempt, cause, forced: vec![] };
         let decide = move |state: &State, now| back(state, now, order, positions, stepped_back, millis(begun));
         let rolled_back = self.write(&by, &job, decide).await?;
         self.swaps.add(&job, "rollback", begun.elapsed());
@@ -183,7 +185,13 @@ impl Orchestrator {
     }
 }
 
-fn forward(state: &State, now: Timestamp, order: Order, positions: Positions, held_ms: u64) -> Outcome<Promoted> {
+pub(crate) fn forward(
+    state: &State,
+    now: Timestamp,
+    order: Order,
+    positions: Positions,
+    held_ms: u64,
+) -> Outcome<Promoted> {
     let job = still_as_ordered(state, &order)?;
     let swap = swap(job, now, &order, positions, held_ms, SteppedBack::new());
     let (serving, generation) = (order.to, swap.generation);
@@ -191,7 +199,7 @@ fn forward(state: &State, now: Timestamp, order: Order, positions: Positions, he
     Ok((Some(What::Promoted(Box::new(swap))), answer))
 }
 
-fn back(
+pub(crate) fn back(
     state: &State,
     now: Timestamp,
     order: Order,
@@ -206,7 +214,7 @@ fn back(
     Ok((Some(What::RolledBack(Box::new(swap))), answer))
 }
 
-fn swap(
+pub(crate) fn swap(
     job: &Job,
     now: Timestamp,
     order: &Order,
@@ -227,12 +235,13 @@ fn swap(
     }
 }
 
-/// The job, if what the order rests on is still so: a version may have been aborted, or the job deleted, while the other was held.
-fn still_as_ordered<'a>(state: &'a State, order: &Order) -> Result<&'a Job, Rejection> {
+/// The job, if what the order rests on is still so: a version may have been aborted or replayed, or
+/// the job deleted, while the other was held.
+pub(crate) fn still_as_ordered<'a>(state: &'a State, order: &Order) -> Result<&'a Job, Rejection> {
     let job = state.job(&order.job)?;
     let serving = job.serving().map(|serving| serving.number);
     let version = job.version(order.to)?;
-    if serving != order.from || !version.role.is_live() {
+    if serving != order.from || !version.role.is_live() || version.attempt != order.attempt {
         let (job, version) = (order.job.clone(), order.to);
         let reason = "another command came in between".into();
         return Err(Rejection::CalledOff { job, version, reason, conditions: Conditions::new() });
@@ -241,7 +250,7 @@ fn still_as_ordered<'a>(state: &'a State, order: &Order) -> Result<&'a Job, Reje
 }
 
 /// By how many offsets `here` is short of `target`, where it is.
-fn stepped_back(target: &Positions, here: &Positions) -> SteppedBack {
+pub(crate) fn stepped_back(target: &Positions, here: &Positions) -> SteppedBack {
     let mut back = SteppedBack::new();
     for (topic, partition, at, wanted) in here.missing(target) {
         let offsets = wanted.since(at.unwrap_or_default());
@@ -250,7 +259,7 @@ fn stepped_back(target: &Positions, here: &Positions) -> SteppedBack {
     back
 }
 
-fn millis(begun: Instant) -> u64 {
+pub(crate) fn millis(begun: Instant) -> u64 {
     u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX)
 }
 

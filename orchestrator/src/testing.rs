@@ -51,6 +51,10 @@ pub(crate) fn deployed(version: u32) -> What {
     What::Deployed(Box::new(deployment(version, "")))
 }
 
+pub(crate) fn replayed(version: u32, attempt: u32, start: &str) -> What {
+    What::Replayed { version, attempt, start: at(start), left_out: vec![] }
+}
+
 pub(crate) fn verified(version: u32, against: Option<u32>, verdict: Verdict) -> What {
     let report = Report {
         verdict,
@@ -79,7 +83,7 @@ pub(crate) fn swap(from: Option<u32>, to: u32, generation: u64, until: Timestamp
 }
 
 /// A state to which things happen, one event after the other.
-#[derive(Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Story {
     pub(crate) state: State,
     pub(crate) now: Option<Timestamp>,

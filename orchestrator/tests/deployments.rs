@@ -44,6 +44,7 @@ impl Rekap {
             clock,
             memory: Arc::new(GreedyMemoryPool::new(64 << 20)),
             sql: SqlLimits::default(),
+            export: None,
         };
         let topic: TopicName = "ticks".parse().unwrap();
         if hot.topic(&topic).await.is_err() {

@@ -13,6 +13,7 @@ mod judge;
 mod monitoring;
 mod open_formats;
 mod price_index;
+mod promotions;
 mod quickstart;
 mod refusals;
 mod sql;

@@ -185,3 +185,75 @@ async fn a_second_rollback_finds_nothing_to_roll_back_to() {
     );
     assert_eq!(world.promote("counts", 2).await["serving"], 2, "what was rolled back can be promoted by hand");
 }
+
+/// How often the alias moves forward and back again.
+const SWAPS: usize = 25;
+
+/// How many pages are read between two promotions.
+const READS_BEFORE_A_SWAP: u64 = 200;
+
+/// How many readers there are, and how often each asks.
+const CLIENTS: usize = 8;
+const ASK_EVERY: std::time::Duration = std::time::Duration::from_millis(4);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_thousand_reads_a_second_see_fifty_swaps_in_a_row_without_a_failure() {
+    let world = World::start().await;
+    let ledger = Ledger::open(&world, "counters", 2).await;
+    world.deploy_first(&Job::new("counts", &query(1)).reads("counters")).await;
+    let second = world.deploy(&Job::new("counts", &query(2)).reads("counters")).await;
+    world.until_phase("counts", second, "Ready").await;
+    let writer = ledger.write(world.client());
+    let stop = Arc::new(AtomicBool::new(false));
+    let begun = tokio::time::Instant::now();
+    let pages = Arc::new(AtomicU64::new(0));
+    let reader = || paced(world.client(), stop.clone(), pages.clone());
+    let readers: Vec<JoinHandle<Vec<Seen>>> = (0..CLIENTS).map(|_| reader()).collect();
+
+    let (mut forward, mut back, mut stepped_back) = (vec![], vec![], vec![]);
+    for _ in 0..SWAPS {
+        let promoted = until("it is promoted again", async || {
+            let answer = world.post("jobs/counts/versions/2/promote", &json!({})).await;
+            if answer.status == 200 { Ok(answer.ok()) } else { Err(answer.to_string()) }
+        });
+        let before = pages.load(Ordering::Relaxed);
+        until("readers have read on", async || {
+            let read = pages.load(Ordering::Relaxed) - before;
+            if read >= READS_BEFORE_A_SWAP { Ok(()) } else { Err(read) }
+        })
+        .await;
+        forward.push(promoted.await["swap_ms"].as_u64().expect("a time"));
+        let rollback = world.roll_back("counts").await;
+        back.push(rollback["swap_ms"].as_u64().expect("a time"));
+        stepped_back.push(rollback["stepped_back"]["counters"].clone());
+    }
+    stop.store(true, Ordering::Relaxed);
+    let mut reads = 0;
+    for reader in readers {
+        let seen = reader.await.expect("no read failed");
+        reads += seen.len();
+        assert_never_back(&seen, &stepped_back);
+    }
+    writer.stop().await;
+    let worst = |times: &mut Vec<u64>| {
+        times.sort_unstable();
+        (times[times.len() / 2], times[times.len() * 99 / 100])
+    };
+    let per_s = reads as f64 / begun.elapsed().as_secs_f64();
+    println!("{reads} reads ({per_s:.0} a second) during {} swaps", 2 * SWAPS);
+    println!("promotion p50, p99 in ms: {:?}; rollback: {:?}", worst(&mut forward), worst(&mut back));
+    assert!(back.iter().all(|ms| *ms < 250), "{back:?}");
+}
+
+/// One client of many: a page every few milliseconds.
+fn paced(client: Client, stop: Arc<AtomicBool>, pages: Arc<AtomicU64>) -> JoinHandle<Vec<Seen>> {
+    tokio::spawn(async move {
+        let (mut seen, mut pace) = (Vec::new(), tokio::time::interval(ASK_EVERY));
+        while !stop.load(Ordering::Relaxed) {
+            pace.tick().await;
+            seen.extend(read_scan(&client, PAGES[0]).await);
+            pages.fetch_add(1, Ordering::Relaxed);
+        }
+        seen
+    })
+}

@@ -66,6 +66,12 @@ impl Client {
         self.deploy_body(job, job.body()).await
     }
 
+    /// Deploys a job of which only the policy of promotion changed.
+    pub async fn deploy_policy(&self, job: &Job) {
+        let answer = self.post(&format!("jobs/{}/versions", job.name), &job.body()).await;
+        assert_eq!(answer.is(200)["policy_changed"], true, "{answer}");
+    }
+
     /// Deploys the same job once more, as a version that computes everything anew.
     pub async fn deploy_again(&self, job: &Job) -> u64 {
         let mut body = job.body();

@@ -75,6 +75,9 @@ pub(super) enum Verb {
         /// Write the plan to a file, for `deploy --plan`
         #[arg(short, long)]
         output: Option<PathBuf>,
+        /// How to show it; markdown suits a comment on a pull request
+        #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
+        format: PlanFormat,
     },
     /// Deploy a job's folder as a new version
     Deploy {
@@ -153,8 +156,22 @@ pub(super) enum Verb {
         #[command(flatten)]
         note: Note,
     },
+    /// Jobs that are promoted and rolled back as one
+    #[command(subcommand)]
+    Group(GroupVerb),
     /// Replay a version into a fresh table
-    Replay(VersionCommand),
+    Replay {
+        /// JOB@N
+        version: VersionRef,
+        /// beginning, end, or a time [default: as the job says]
+        #[arg(long)]
+        start: Option<String>,
+        /// Do without what neither tier holds any more; the version says what it left out
+        #[arg(long)]
+        accept_gap: bool,
+        #[command(flatten)]
+        note: Note,
+    },
     /// Pause a version
     Pause(VersionCommand),
     /// Let a paused version go on
@@ -208,6 +225,11 @@ pub(super) enum Verb {
         #[arg(short = 'n', long, default_value_t = 100)]
         limit: usize,
     },
+    /// What can be done about a job as it is now, with the exact commands
+    Runbook {
+        /// The job
+        job: String,
+    },
     /// The cold tier's state
     #[command(subcommand)]
     Mirror(MirrorVerb),
@@ -248,6 +270,15 @@ pub(super) enum Verb {
         #[arg(long)]
         accept: bool,
     },
+}
+
+/// How a plan is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum PlanFormat {
+    /// For a terminal
+    Text,
+    /// For a comment on a pull request
+    Markdown,
 }
 
 /// `rekap topic …`
@@ -309,6 +340,33 @@ pub(super) enum TopicVerb {
     },
 }
 
+/// `rekap group …`
+#[derive(Debug, Subcommand)]
+pub(super) enum GroupVerb {
+    /// Show what a promotion of the group would do
+    Show {
+        /// `group` in `[promote]` of its jobs
+        group: String,
+    },
+    /// Promote the newest candidate of each of its jobs: all or none
+    Promote {
+        /// The group
+        group: String,
+        /// Go on although this condition is not met (any but caught_up)
+        #[arg(long, value_name = "CONDITION")]
+        force: Vec<String>,
+        #[command(flatten)]
+        note: Note,
+    },
+    /// Take the last promotion of the group back
+    Rollback {
+        /// The group
+        group: String,
+        #[command(flatten)]
+        note: Note,
+    },
+}
+
 /// `rekap mirror …`
 #[derive(Debug, Subcommand)]
 pub(super) enum MirrorVerb {
@@ -334,10 +392,22 @@ pub(super) enum AuditVerb {
 /// `rekap catalog …`
 #[derive(Debug, Subcommand)]
 pub(super) enum CatalogVerb {
-    /// Write the catalog to a file
-    Export,
-    /// Read the catalog from a file
-    Restore,
+    /// Write the catalog of the data folder to a file, with no server running on it
+    Export {
+        /// The file; - is the standard output
+        file: PathBuf,
+        /// The configuration that names the data folder [default: ./rekap.toml if it is there]
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
+    /// Read a catalog into a data folder that has none
+    Restore {
+        /// A file of `catalog export`, or the folder of `[catalog] export`
+        from: PathBuf,
+        /// The configuration that names the data folder [default: ./rekap.toml if it is there]
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
 }
 
 /// A command upon one version.

@@ -98,7 +98,30 @@ fn show_swap(out: &Out, done: &Value) -> Result<(), Failure> {
     }
 }
 
-/// `rekap replay|pause|resume|abort|retire`.
+/// `rekap replay`.
+pub(super) async fn replay(
+    s: &Session,
+    version: &VersionRef,
+    start: Option<String>,
+    accept_gap: bool,
+    note: Option<String>,
+) -> Result<(), Failure> {
+    let accept_gap = if accept_gap { json!(true) } else { Value::Null };
+    let body = object([("start", json!(start)), ("accept_gap", accept_gap), ("note", json!(note))]);
+    let done = s.client.post(&format!("{}/replay", path(version)), &body).await?;
+    s.out.answer(&done, |out, done| {
+        let name = out.paint(Style::Name, format!("{}@{}", version.job, version.version));
+        out.line(format!("replay {name}, attempt {}", cell(&done["attempt"])))?;
+        for lost in done["left_out"].as_array().into_iter().flatten() {
+            let place = format!("{}/{}", cell(&lost["topic"]), cell(&lost["partition"]));
+            let told = out.paint(Style::Warn, "does without:");
+            out.line(format!("  {told} {place} offsets {}..{}", lost["from"], lost["to"]))?;
+        }
+        Ok(())
+    })
+}
+
+/// `rekap pause|resume|abort|retire`.
 pub(super) async fn act(s: &Session, it: VersionCommand, verb: &str) -> Result<(), Failure> {
     let done =
         s.client.post(&format!("{}/{verb}", path(&it.version)), &object([("note", json!(it.note.note))])).await?;

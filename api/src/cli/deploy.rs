@@ -12,11 +12,22 @@ use super::failure::{Failure, at};
 use super::folder::{self, JobFolder};
 use super::out::{Style, cell, count};
 use super::plan::{short, show};
-use super::{Session, watch};
+use super::{Session, markdown, watch};
 use crate::Problem;
 
 /// The exit code of `plan --exit-code` when there are changes.
 const CHANGES: u8 = 10;
+
+/// How a plan is shown.
+#[derive(Debug, Default)]
+pub(super) struct PlanHow {
+    /// Exit with 10 when there are changes.
+    pub(super) exit_code: bool,
+    /// Write it to this file, for `deploy --plan`.
+    pub(super) output: Option<PathBuf>,
+    /// As Markdown, for a comment on a pull request.
+    pub(super) markdown: bool,
+}
 
 /// How a folder is deployed.
 #[derive(Debug, Default)]
@@ -32,9 +43,9 @@ pub(super) struct How {
 }
 
 /// `rekap plan DIR`.
-pub(super) async fn plan(s: &Session, dir: &Path, exit_code: bool, output: Option<&Path>) -> Result<ExitCode, Failure> {
+pub(super) async fn plan(s: &Session, dir: &Path, how: PlanHow) -> Result<ExitCode, Failure> {
     let plan = ask_plan(s, &JobFolder::read(dir)?).await?;
-    if let Some(file) = output {
+    if let Some(file) = &how.output {
         std::fs::write(file, format!("{plan:#}\n")).map_err(at(file))?;
     }
     if let Ok(refusal) = serde_json::from_value::<Refusal>(plan["refusal"].clone()) {
@@ -43,8 +54,11 @@ pub(super) async fn plan(s: &Session, dir: &Path, exit_code: bool, output: Optio
         }
         return Err(refusal.into());
     }
-    s.out.answer(&plan, show)?;
-    let code = if exit_code && plan["changes"].as_bool().unwrap_or(true) { CHANGES } else { 0 };
+    match how.markdown {
+        true => s.out.bytes(markdown::plan(&plan).as_bytes())?,
+        false => s.out.answer(&plan, show)?,
+    }
+    let code = if how.exit_code && plan["changes"].as_bool().unwrap_or(true) { CHANGES } else { 0 };
     Ok(ExitCode::from(code))
 }
 
@@ -74,12 +88,11 @@ async fn ask_plan(s: &Session, folder: &JobFolder) -> Result<Value, Failure> {
 /// `rekap deploy DIR`.
 pub(super) async fn deploy(s: &Session, dir: &Path, how: How) -> Result<(), Failure> {
     let folder = JobFolder::read(dir)?;
-    if let Some(file) = &how.plan {
-        still_holds(s, &folder, file).await?;
-    }
+    let plan = how.plan.as_deref().map(base_of).transpose()?;
     let body = object([
         ("spec", folder.spec.clone()),
         ("query", json!(folder.query)),
+        ("plan", json!(plan)),
         ("rebuild", if how.rebuild { json!(true) } else { Value::Null }),
         ("note", json!(how.note)),
     ]);
@@ -107,23 +120,15 @@ pub(crate) async fn quietly(s: &Session, dir: &Path) -> Result<Value, Failure> {
     s.client.post(&format!("/v1/jobs/{}/versions", folder.name), &body).await
 }
 
-/// Refuses when the server would answer another plan now than the one in `file`.
-async fn still_holds(s: &Session, folder: &JobFolder, file: &Path) -> Result<(), Failure> {
+/// What the plan in `file` rests on; the server refuses the deploy once that has moved.
+fn base_of(file: &Path) -> Result<Value, Failure> {
+    let no_plan = |why: String| Failure::Usage(format!("{} is no plan of `rekap plan -o`: {why}", file.display()));
     let text = std::fs::read_to_string(file).map_err(at(file))?;
-    let then: Value =
-        serde_json::from_str(&text).map_err(|e| Failure::Usage(format!("{} is no plan: {e}", file.display())))?;
-    let now = ask_plan(s, folder).await?;
-    let essence = |plan: &Value| [plan["digest"].clone(), plan["serving"].clone(), plan["generation"].clone()];
-    if essence(&then) == essence(&now) {
-        return Ok(());
+    let plan: Value = serde_json::from_str(&text).map_err(|e| no_plan(e.to_string()))?;
+    match &plan["base"] {
+        Value::Object(_) => Ok(plan["base"].clone()),
+        _ => Err(no_plan("it has no `base`".to_owned())),
     }
-    Err(Problem::new(
-        axum::http::StatusCode::CONFLICT,
-        "PLAN_CHANGED",
-        format!("the plan in {} no longer holds: the folder or the job changed since", file.display()),
-        "run `rekap plan` again and look at it",
-    )
-    .into())
 }
 
 /// `rekap apply DIR`.

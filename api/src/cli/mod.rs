@@ -3,17 +3,21 @@
 //! It keeps nothing: whatever a verb was doing when the process dies, the server goes on with it or never began it.
 
 pub(crate) mod args;
+mod catalog;
 pub(crate) mod client;
 pub(crate) mod commands;
 pub(crate) mod deploy;
 pub(crate) mod failure;
 pub(crate) mod folder;
+mod groups;
 mod history;
 mod jobs;
+mod markdown;
 mod new;
 pub(crate) mod out;
 mod plan;
 pub(crate) mod rows;
+mod runbook;
 pub(crate) mod serve;
 mod shell;
 mod tables;
@@ -75,7 +79,10 @@ async fn run(global: Global, verb: Verb, out: Out) -> Result<ExitCode, Failure> 
         Verb::Quickstart { keep } => crate::quickstart::run(out, keep).await,
         Verb::Topic(verb) => topics::topic(s, verb).await,
         Verb::Mirror(verb) => topics::mirror(s, verb).await,
-        Verb::Plan { dir, exit_code, output } => return deploy::plan(s, &dir, exit_code, output.as_deref()).await,
+        Verb::Plan { dir, exit_code, output, format } => {
+            let markdown = format == args::PlanFormat::Markdown;
+            return deploy::plan(s, &dir, deploy::PlanHow { exit_code, output, markdown }).await;
+        }
         Verb::Deploy { dir, plan, rebuild, watch, note } => {
             deploy::deploy(s, &dir, deploy::How { plan, rebuild, watch, note: note.note }).await
         }
@@ -89,18 +96,22 @@ async fn run(global: Global, verb: Verb, out: Out) -> Result<ExitCode, Failure> 
             commands::promote(s, &version, commands::Promotion { when_ready, force, watch, note: note.note }).await
         }
         Verb::Rollback { job, to, note } => commands::rollback(s, &job, to, note.note).await,
-        Verb::Replay(it) => commands::act(s, it, "replay").await,
+        Verb::Replay { version, start, accept_gap, note } => {
+            commands::replay(s, &version, start, accept_gap, note.note).await
+        }
         Verb::Pause(it) => commands::act(s, it, "pause").await,
         Verb::Resume(it) => commands::act(s, it, "resume").await,
         Verb::Abort(it) => commands::act(s, it, "abort").await,
         Verb::Retire(it) => commands::act(s, it, "retire").await,
+        Verb::Runbook { job } => runbook::runbook(s, &job).await,
+        Verb::Group(verb) => groups::group(s, verb).await,
         Verb::Freeze { job, until, note } => commands::freeze(s, &job, until, note.note).await,
         Verb::Rows { table, filters, limit } => tables::rows(s, &table, &filters, limit).await,
         Verb::Sql { query, format } => tables::sql(s, &query, format.as_deref()).await,
         Verb::DeadLetters { version, limit } => tables::dead_letters(s, &version, limit).await,
         Verb::History { job, limit } => history::history(s, &job, limit).await,
         Verb::Audit { verb } => history::audit(s, verb.is_some()).await,
-        Verb::Catalog(_) => not_built("catalog"),
+        Verb::Catalog(verb) => catalog::catalog(s, verb).await,
         Verb::Doctor => not_built("doctor"),
         Verb::New { dir, topic } => new::new(s, &dir, topic.as_deref()).await,
         Verb::Completions { shell } => shell::completions(&s.out, shell),

@@ -20,7 +20,11 @@ pub(super) fn show(out: &Out, plan: &Value) -> Result<(), Failure> {
     for change in list(&plan["differences"]) {
         difference(out, change)?;
     }
-    list(&plan["compatibility"]).try_for_each(|line| out.line(format!("  {}", cell(line))))?;
+    for change in list(&plan["output_changes"]) {
+        let breaking = change["breaking"] == true;
+        let style = if breaking { Style::Bad } else { Style::Good };
+        out.line(format!("  {} {}", out.paint(style, if breaking { "breaks:" } else { "adds:" }), column(change)))?;
+    }
     for input in list(&plan["inputs"]) {
         let tier = |name: &str| count(input["records"][name].as_u64().unwrap_or(0));
         out.line(format!(
@@ -36,11 +40,39 @@ pub(super) fn show(out: &Out, plan: &Value) -> Result<(), Failure> {
     let figure = |name: &str| plan[name].as_u64();
     let bytes = figure("bytes").map_or(String::new(), |bytes| format!(", {:.1} MB", bytes as f64 / 1e6));
     let time = figure("time_ms").map_or(String::new(), |ms| format!(", about {:.1} s", ms as f64 / 1e3));
-    out.line(format!("  in all {} records{bytes}{time}", count(figure("records").unwrap_or(0))))?;
+    let disk =
+        figure("disk_bytes").map_or(String::new(), |bytes| format!(", about {:.1} MB on disk", bytes as f64 / 1e6));
+    out.line(format!("  in all {} records{bytes}{time}{disk}", count(figure("records").unwrap_or(0))))?;
+    out.line(format!("  {}", way_back(&plan["rollback"])))?;
+    for reader in list(&plan["readers"]) {
+        out.line(format!("  read by {}, last at {}", cell(&reader["reader"]), cell(&reader["last_seen"])))?;
+    }
     for warning in list(&plan["warnings"]) {
         out.line(format!("  {} {}", out.paint(Style::Warn, "note:"), cell(warning)))?;
     }
     Ok(())
+}
+
+/// A change of an output column, in words.
+pub(super) fn column(change: &Value) -> String {
+    let name = cell(&change["column"]);
+    match change["change"].as_str() {
+        Some("added") => format!("column {name} {}", cell(&change["to"])),
+        Some("removed") => format!("column {name} is gone"),
+        Some("key") => format!("the key was ({}) and is ({})", cell(&change["from"]), cell(&change["to"])),
+        _ => format!("column {name} was {} and is {}", cell(&change["from"]), cell(&change["to"])),
+    }
+}
+
+/// Whether a promotion could be taken back, in words.
+pub(super) fn way_back(rollback: &Value) -> String {
+    match rollback["possible"].as_bool() {
+        Some(true) => {
+            let hours = rollback["window_ms"].as_f64().unwrap_or(0.0) / 3.6e6;
+            format!("can be rolled back to version {} for {hours:.1} h after a promotion", rollback["to"])
+        }
+        _ => format!("no rollback after a promotion: {}", cell(&rollback["why_not"])),
+    }
 }
 
 /// What a deploy would come to.
@@ -80,7 +112,7 @@ fn differing<'a>(from: &'a str, to: &'a str) -> (Vec<&'a str>, Vec<&'a str>) {
     (old[..old.len() - end].to_vec(), new[..new.len() - end].to_vec())
 }
 
-fn list(value: &Value) -> impl Iterator<Item = &Value> {
+pub(super) fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
 }
 

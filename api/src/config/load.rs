@@ -82,6 +82,10 @@ impl Config {
             let path = path.strip_prefix("//").filter(|path| path.starts_with('/')).unwrap_or(path);
             self.cold.url = Some(format!("file:{}", folder.join(path).display()));
         }
+        if let Some(path) = self.catalog.export.as_deref().and_then(|url| url.strip_prefix("file:")) {
+            let path = path.strip_prefix("//").filter(|path| path.starts_with('/')).unwrap_or(path);
+            self.catalog.export = Some(format!("file:{}", folder.join(path).display()));
+        }
         self
     }
 }

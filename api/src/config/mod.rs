@@ -35,6 +35,16 @@ pub struct Config {
     pub mirror: Mirror,
     /// What queries may take.
     pub sql: Sql,
+    /// The copy of the catalog outside.
+    pub catalog: Catalog,
+}
+
+/// `[catalog]`.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Catalog {
+    /// Where every change of the catalog is copied to: `file:/backup/catalog`.
+    pub export: Option<String>,
 }
 
 /// `[server]`.
@@ -145,6 +155,7 @@ impl Default for Config {
             cold: Cold::default(),
             mirror: Mirror::default(),
             sql: Sql::default(),
+            catalog: Catalog::default(),
         }
     }
 }
@@ -184,6 +195,9 @@ impl Config {
         }
         if self.cold.url.as_ref().is_some_and(|url| !url.starts_with("file:")) {
             return Err(ConfigError::NotBuilt("a cold.url that is not file:…"));
+        }
+        if self.catalog.export.as_ref().is_some_and(|url| !url.starts_with("file:")) {
+            return Err(ConfigError::NotBuilt("a catalog.export that is not file:…"));
         }
         Ok(())
     }

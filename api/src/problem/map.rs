@@ -154,6 +154,7 @@ impl From<Rejection> for Problem {
             (Rejection::Refused { place: Some((line, column)), .. }, None) => {
                 problem.with("place", json!({"line": line, "column": column}))
             }
+            (Rejection::GroupNotReady { jobs, .. }, None) => problem.with("conditions", json!(jobs)),
             _ => problem,
         }
     }

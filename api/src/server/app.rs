@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use rekap_migrations::DataFolder;
-use rekap_orchestrator::Orchestrator;
+use rekap_orchestrator::{Export, Orchestrator};
 use rekap_tables::{TableError, Tables};
 use rekap_tiered_storage::{
     Clock, ColdTier, EmbeddedLog, HotLog, Incarnation, Log, Mirror, MirrorPolicy, Retention, RetentionPolicy,
@@ -52,6 +52,8 @@ impl App {
         let path = folder.path().join("tables");
         let now = clock.now();
         let tables = blocking(move || open_tables(&path, now)).await.map_err(cannot("the folder of tables"))?;
+        let export = config.catalog.export.as_deref().map(Export::open).transpose();
+        let export = export.map_err(cannot("catalog.export"))?;
         let memory: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(QUERY_MEMORY_BYTES));
         let orchestrator = Orchestrator::open(rekap_orchestrator::Config {
             catalog: folder.path().join("catalog"),
@@ -60,6 +62,7 @@ impl App {
             clock: clock.clone(),
             memory,
             sql: config.sql_limits(),
+            export,
         });
         let orchestrator = orchestrator.await.map_err(cannot("the catalog"))?;
         let policy = mirror_policy(config);

@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rekap_jobs::JobSpec;
+use rekap_orchestrator::views::PlanBase;
 use rekap_tiered_storage::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -27,6 +28,10 @@ pub(super) struct Deploy {
     /// Make a new version even if nothing changed.
     #[serde(default)]
     rebuild: bool,
+    /// `base` of the plan that this deploy carries out: refused with 409 once that has moved.
+    #[serde(default)]
+    #[schema(value_type = Option<Object>)]
+    plan: Option<PlanBase>,
 }
 
 impl Deploy {
@@ -62,6 +67,7 @@ pub(super) async fn plan(
 #[utoipa::path(post, path = "/v1/jobs/{job}/versions", tag = "jobs", params(("job" = String, Path)), request_body = Deploy,
     responses((status = 201, description = "`{job, version, digest}`", body = Object),
         (status = 200, description = "a live version has that digest already, or only the policy changed", body = Object),
+        (status = 409, description = "`PLAN_CHANGED`: what the plan rests on has moved", body = Problem),
         (status = 422, description = "the spec or the query is refused", body = Problem)))]
 pub(super) async fn deploy(
     State(app): State<App>,
@@ -69,8 +75,8 @@ pub(super) async fn deploy(
     command: Command<Deploy>,
 ) -> Result<(StatusCode, Answer<impl Serialize>), Problem> {
     let by = command.by();
-    let rebuild = command.body.rebuild;
-    let deployed = app.orchestrator().deploy(command.body.spec(&job)?, rebuild, by).await?;
+    let (rebuild, plan) = (command.body.rebuild, command.body.plan.clone());
+    let deployed = app.orchestrator().deploy_planned(command.body.spec(&job)?, rebuild, plan, by).await?;
     let status = if deployed.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Answer(deployed)))
 }

@@ -7,6 +7,7 @@ mod app;
 mod body;
 mod describe;
 mod extract;
+mod groups;
 mod guard;
 mod health;
 mod history;

@@ -8,7 +8,7 @@ use utoipa_axum::routes;
 
 use super::describe::described;
 use super::guard::{Guard, guard};
-use super::{App, health, history, jobs, metrics, records, runbooks, sql, tables, topics, trace, versions};
+use super::{App, groups, health, history, jobs, metrics, records, runbooks, sql, tables, topics, trace, versions};
 use crate::console;
 use crate::problem::layer::problems_only;
 
@@ -36,6 +36,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(jobs::rollback))
         .routes(routes!(jobs::freeze))
         .routes(routes!(jobs::rollback_window))
+        .routes(routes!(groups::get_group))
+        .routes(routes!(groups::promote_group))
+        .routes(routes!(groups::roll_back_group))
         .routes(routes!(versions::get_version))
         .routes(routes!(versions::spec))
         .routes(routes!(versions::replay))

@@ -9,7 +9,7 @@ use arrow::datatypes::DataType;
 use axum::Json as Answer;
 use axum::body::Body;
 use axum::extract::{Path, State};
-use axum::http::{HeaderName, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rekap_orchestrator::Rejection;
 use rekap_tables::json::JsonRows;
@@ -154,12 +154,17 @@ fn bad_limit(value: &str) -> Problem {
 pub(super) async fn rows(
     State(app): State<App>,
     Path(name): Path<String>,
+    headers: HeaderMap,
     Query(pairs): Query<Vec<(String, String)>>,
 ) -> Result<Response, Problem> {
     let name = Name::parse(&name)?;
     let asked = Asked::parse(pairs)?;
     let limit = page_size(asked.limit)?;
     let (version, table) = name.table(&app)?;
+    if name.version.is_none() {
+        let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
+        app.orchestrator().saw_reader(&name.alias, agent.unwrap_or("unknown"));
+    }
     let after = asked.cursor.as_deref().map(|cursor| go_on(cursor, version, &table)).transpose()?;
     let prefix = if asked.filters.is_empty() { None } else { Some(table.schema().prefix(&asked.filters)?) };
     let (version, snapshot) = match &asked.min_positions {

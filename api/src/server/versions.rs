@@ -18,13 +18,6 @@ use crate::Problem;
 /// The job and the number in the path.
 type Named = Path<(String, u32)>;
 
-/// What a command upon a version answers: the same however often it is sent. GET the version for its state.
-#[derive(Debug, Serialize, ToSchema)]
-struct Accepted {
-    job: String,
-    version: u32,
-}
-
 /// A job's versions.
 #[utoipa::path(get, path = "/v1/jobs/{job}/versions", tag = "versions", params(("job" = String, Path), ListQuery),
     responses((status = 200, description = "`{versions: [...], next_cursor?}`", body = Object), (status = 404, body = Problem)))]
@@ -72,6 +65,9 @@ pub(super) struct Replay {
     /// `beginning`, `end`, an RFC 3339 time, or offsets by partition; as the job says when it is not said.
     #[schema(value_type = Option<Object>)]
     start: Option<Start>,
+    /// Do without the ranges that neither tier holds now. The version says what it left out, and needs `force: ["no_gap"]` to serve.
+    #[serde(default)]
+    accept_gap: bool,
 }
 
 /// Replays a version into a fresh table.
@@ -83,20 +79,19 @@ pub(super) async fn replay(
     command: Command<Replay>,
 ) -> Result<Answer<impl Serialize>, Problem> {
     let by = command.by();
-    app.orchestrator().replay(&job, n, command.body.start, by).await?;
-    Ok(Answer(Accepted { job, version: n }))
+    let Replay { start, accept_gap } = command.body;
+    Ok(Answer(app.orchestrator().replay(&job, n, start, accept_gap, by).await?))
 }
 
 /// Compares a version with the serving one.
 #[utoipa::path(post, path = "/v1/jobs/{job}/versions/{n}/verify", tag = "versions", params(("job" = String, Path), ("n" = u32, Path)),
-    responses((status = 202, body = Accepted), (status = 409, body = Problem)))]
+    responses((status = 202, description = "the version", body = Object), (status = 409, body = Problem)))]
 pub(super) async fn verify(
     State(app): State<App>,
     Path((job, n)): Named,
     command: Command<Nothing>,
 ) -> Result<(StatusCode, Answer<impl Serialize>), Problem> {
-    app.orchestrator().verify(&job, n, command.by()).await?;
-    Ok((StatusCode::ACCEPTED, Answer(Accepted { job, version: n })))
+    Ok((StatusCode::ACCEPTED, Answer(app.orchestrator().verify(&job, n, command.by()).await?)))
 }
 
 /// The last verification.
@@ -149,14 +144,13 @@ macro_rules! command {
     ($verb:ident, $path:literal, $doc:literal) => {
         #[doc = $doc]
         #[utoipa::path(post, path = $path, tag = "versions", params(("job" = String, Path), ("n" = u32, Path)),
-            responses((status = 200, body = Accepted), (status = 409, body = Problem), (status = 412, body = Problem)))]
+            responses((status = 200, description = "the version as it is after it", body = Object), (status = 409, body = Problem), (status = 412, body = Problem)))]
         pub(super) async fn $verb(
             State(app): State<App>,
             Path((job, n)): Named,
             command: Command<Nothing>,
         ) -> Result<Answer<impl Serialize>, Problem> {
-            app.orchestrator().$verb(&job, n, command.by()).await?;
-            Ok(Answer(Accepted { job, version: n }))
+            Ok(Answer(app.orchestrator().$verb(&job, n, command.by()).await?))
         }
     };
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rekap_tables::{Commit, CommitOutcome, TableStatus};
-use rekap_tiered_storage::{Clock, LogSlice, Positions, Segment, Tier, Topic};
+use rekap_tiered_storage::{Clock, LogError, LogSlice, Positions, Segment, Tier, Topic, TopicName};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use super::control::{Control, SnapshotError, passed};
 use super::cut::{Cut, cut};
 use super::failure::{Failure, RangeError};
+use super::gaps::{LostRange, accepts};
 use super::pace::Bound;
 use super::range::Bench;
 use super::status::{PartitionStatus, Run, RunnerStatus};
@@ -32,7 +33,7 @@ pub(super) struct Driver {
     pub(super) bench: Arc<Bench>,
     pub(super) topics: Vec<Topic>,
     pub(super) start: Positions,
-    pub(super) accept_gap: bool,
+    pub(super) accepted_gaps: Vec<LostRange>,
     pub(super) bound: Bound,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) status: watch::Sender<RunnerStatus>,
@@ -159,13 +160,26 @@ impl Driver {
             let number =
                 self.topics.iter().position(|topic| topic.name == *name).expect("ranges are of the job's topics");
             let (log, topic) = (&self.bench.log, &self.topics[number]);
-            let slice = match self.accept_gap {
-                true => log.slice_across_gaps(topic, *partition, *range).await?,
-                false => log.slice(topic, *partition, *range).await?,
+            let slice = match self.accepted_gaps.is_empty() {
+                true => log.slice(topic, *partition, *range).await?,
+                false => self.across_accepted_gaps(log.slice_across_gaps(topic, *partition, *range).await?, name)?,
             };
             slices.push((number, slice));
         }
         Ok(slices)
+    }
+
+    /// The slice, if every gap in it was accepted.
+    fn across_accepted_gaps(&self, slice: LogSlice, topic: &TopicName) -> Result<LogSlice, RangeError> {
+        let partition = slice.partition();
+        let gaps = slice.segments().iter().filter_map(|segment| match segment {
+            Segment::Gap { range } => Some(*range),
+            _ => None,
+        });
+        match gaps.into_iter().find(|gap| !accepts(&self.accepted_gaps, topic, partition, *gap)) {
+            Some(missing) => Err(LogError::Gap { topic: topic.clone(), partition, missing }.into()),
+            None => Ok(slice),
+        }
     }
 
     async fn compute(

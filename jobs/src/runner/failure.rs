@@ -67,7 +67,11 @@ impl From<LogError> for RangeError {
             LogError::Diverged { .. } | LogError::UnknownTopic(_) => "TOPIC_REPLACED",
             _ => "LOG_UNREADABLE",
         };
-        RangeError::fatal(code, error.to_string(), "deploy again with `rebuild`, or restore what is missing and resume")
+        let remedy = match code {
+            "GAP" => "restore what is missing and resume, or replay with `--accept-gap` to do without it",
+            _ => "deploy again with `rebuild`, or restore what is missing and resume",
+        };
+        RangeError::fatal(code, error.to_string(), remedy)
     }
 }
 

@@ -13,6 +13,7 @@ mod control;
 mod cut;
 mod driver;
 mod failure;
+mod gaps;
 mod histogram;
 mod pace;
 mod range;
@@ -32,6 +33,7 @@ use tokio::sync::watch;
 
 pub use control::{HoldTimedOut, SnapshotError};
 pub use failure::Failure;
+pub use gaps::LostRange;
 pub use histogram::{Histogram, RangeStats};
 pub use pace::Pace;
 pub use status::{PartitionStatus, Run, RunnerStatus};
@@ -52,8 +54,8 @@ pub struct RunnerInit {
     pub log: Arc<Log>,
     /// Where the version started, for its progress. Where it goes on is the table's business.
     pub start: Positions,
-    /// Whether to read on behind offsets that are lost.
-    pub accept_gap: bool,
+    /// The lost ranges to read on behind; any other one fails the version.
+    pub accepted_gaps: Vec<LostRange>,
     /// How large ranges are.
     pub pace: Pace,
     /// The memory that all ranges of the process share; finite.
@@ -72,7 +74,7 @@ impl Runner {
         let topics: Vec<Topic> = init.job.inputs().iter().map(|input| input.topic.clone()).collect();
         let bench = Bench {
             epoch: init.table.claim()?,
-            reads: reads(&init.job, init.accept_gap),
+            reads: reads(&init.job, !init.accepted_gaps.is_empty()),
             job: init.job,
             table: init.table.clone(),
             log: init.log,
@@ -84,7 +86,7 @@ impl Runner {
             bench: Arc::new(bench),
             topics,
             start: init.start,
-            accept_gap: init.accept_gap,
+            accepted_gaps: init.accepted_gaps,
             bound: Bound::new(init.pace),
             clock: init.clock,
             status,

@@ -103,7 +103,7 @@ impl World {
             table: table.clone(),
             log: self.log.clone(),
             start: Positions::new(),
-            accept_gap: false,
+            accepted_gaps: vec![],
             pace: Pace::default(),
             memory: Arc::new(GreedyMemoryPool::new(256 << 20)),
             clock: clock(),
@@ -304,7 +304,14 @@ async fn a_lost_range_fails_the_version_unless_it_is_accepted() {
     let runner = Runner::spawn(world.init(&job, &table)).unwrap();
     let failed = until(&runner, "failure", |status| matches!(status.run, Run::Failed { .. })).await;
     assert!(matches!(failed.run, Run::Failed { reason } if reason.code == "GAP"));
-    let runner = Runner::spawn(RunnerInit { accept_gap: true, ..world.init(&job, &table) }).unwrap();
+    let lost = |to: u64| {
+        let range = rekap_tiered_storage::OffsetRange { from: Offset::ZERO, to: Offset::new(to) };
+        vec![crate::LostRange { topic: name(), partition: Partition(0), range }]
+    };
+    let runner = Runner::spawn(RunnerInit { accepted_gaps: lost(3), ..world.init(&job, &table) }).unwrap();
+    let failed = until(&runner, "failure", |status| matches!(status.run, Run::Failed { .. })).await;
+    assert!(matches!(failed.run, Run::Failed { reason } if reason.code == "GAP"), "one offset was not named");
+    let runner = Runner::spawn(RunnerInit { accepted_gaps: lost(4), ..world.init(&job, &table) }).unwrap();
     reaches(&runner, &end).await;
     assert_eq!(rows(&table.snapshot()), [("k0".into(), 6, 6)]);
 }

@@ -9,6 +9,7 @@ mod fields;
 mod input;
 mod promote;
 mod quantity;
+mod watch;
 
 use std::collections::BTreeMap;
 
@@ -20,6 +21,7 @@ pub use error::SpecError;
 pub use input::{InputSpec, OnError};
 pub use promote::{Check, PromotePolicy};
 pub use quantity::{InvalidQuantity, Percent, Span, parse_bytes, parse_duration};
+pub use watch::WatchPolicy;
 
 use fields::Fields;
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::SpecError;
 use super::fields::Fields;
 use super::quantity::{Percent, Span};
+use super::{SpecError, WatchPolicy};
 
 /// When a version may take over, and for how long the one before is kept warm.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +27,12 @@ pub struct PromotePolicy {
     /// The greatest share of rows that may differ from the serving version's; `None` sets no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_changed: Option<Percent>,
+    /// The jobs of one group are promoted and rolled back together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub group: Option<String>,
+    /// What has to hold for a while after the swap, or it is taken back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watch: Option<WatchPolicy>,
     /// Queries over the old and the new rows that have to hold.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<Check>,
@@ -51,6 +57,8 @@ impl Default for PromotePolicy {
             stall_timeout: seconds(10 * 60),
             rollback_window: seconds(24 * 60 * 60),
             max_changed: None,
+            group: None,
+            watch: None,
             checks: vec![],
         }
     }
@@ -80,17 +88,34 @@ impl PromotePolicy {
             stall_timeout,
             rollback_window,
             max_changed: fields.parsed("max_changed", str::parse)?,
+            group: group(&mut fields)?,
+            watch: fields.take("watch").map(WatchPolicy::parse).transpose()?,
             checks: fields.list("checks")?.into_iter().enumerate().map(check).collect::<Result<_, _>>()?,
         };
         fields.finish()?;
+        if policy.auto && policy.group.is_some() {
+            let detail = "cannot be true in a group, whose jobs are promoted together";
+            return Err(SpecError::new("promote.auto", detail, "leave out `auto`, or `group`"));
+        }
         Ok(policy)
     }
 }
 
+fn group(fields: &mut Fields) -> Result<Option<String>, SpecError> {
+    let group = fields.text("group")?;
+    group.iter().try_for_each(|name| super::check_name("promote.group", name))?;
+    Ok(group)
+}
+
 fn check((i, value): (usize, Value)) -> Result<Check, SpecError> {
-    let mut fields = Fields::of(value, &format!("promote.checks[{i}]"))?;
+    check_at(&format!("promote.checks[{i}]"), value)
+}
+
+/// A check that stands at `path`.
+pub(super) fn check_at(path: &str, value: Value) -> Result<Check, SpecError> {
+    let mut fields = Fields::of(value, path)?;
     let name = fields.required_text("name", "say what the check shows")?;
-    let sql = fields.required_text("sql", "write a SELECT over `old`, `new` or `diff` that gives true or false")?;
+    let sql = fields.required_text("sql", "write a SELECT that gives true or false")?;
     fields.finish()?;
     Ok(Check { name, sql })
 }

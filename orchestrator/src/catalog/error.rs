@@ -3,7 +3,7 @@
 use std::path::Path;
 
 /// A failure of the catalog.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum CatalogError {
     /// Another process has it open.
     #[error("the catalog in {0} is in use by another process")]
@@ -22,6 +22,17 @@ pub enum CatalogError {
         /// Its place.
         seq: u64,
         /// Why.
+        detail: String,
+    },
+    /// A restore would write over another catalog.
+    #[error("{0} holds a catalog already")]
+    NotEmpty(String),
+    /// A copy is not whole.
+    #[error("the copy is not whole at entry {seq}: {detail}")]
+    Torn {
+        /// Its place.
+        seq: u64,
+        /// What is wrong.
         detail: String,
     },
     /// An earlier append failed, and nobody knows whether it is there.
@@ -44,6 +55,8 @@ impl CatalogError {
             CatalogError::InUse(_) => "stop the other `rekap serve`, or give this one another data folder",
             CatalogError::NewerFormat { .. } => "upgrade Rekap",
             CatalogError::Unreadable { .. } => "restore the catalog from its export",
+            CatalogError::NotEmpty(_) => "restore into a new data folder, or move that one away",
+            CatalogError::Torn { .. } => "use an older copy that is whole",
             CatalogError::Unknown => "start the server again",
             CatalogError::Store { .. } => "look at the disk of the data folder, then start the server again",
         }

@@ -14,6 +14,7 @@
 //!
 //! Formats: 1 (2026).
 
+mod carry;
 mod documents;
 mod entry;
 mod error;
@@ -27,6 +28,7 @@ use std::sync::Mutex;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+pub(crate) use carry::head_of;
 pub use entry::{Answered, Draft, Entry, Hash};
 pub use error::CatalogError;
 
@@ -43,7 +45,7 @@ const MAX_BODY_BYTES: usize = 4 * 1024;
 /// The catalog is read once at start and appended to: it needs next to no cache.
 const CACHE_BYTES: u64 = 4 * 1024 * 1024;
 
-/// Whoever rewrites the whole chain is found only by a copy of its head elsewhere, which is not kept yet.
+/// Whoever rewrites the whole chain is found only by a copy of its head elsewhere.
 const NO_ANCHOR: &str = "no outside anchor";
 
 const FORMAT_KEY: &[u8] = b"format";
@@ -71,7 +73,7 @@ pub struct Audit {
     /// The first entry that is not as it was written.
     pub broken: Option<Broken>,
     /// What outside of this machine the head was compared with.
-    pub anchor: &'static str,
+    pub anchor: String,
 }
 
 /// An entry that was changed, taken out, or put elsewhere.
@@ -153,7 +155,7 @@ impl Catalog {
             broken = Some(Broken { seq: head.seq, detail });
         }
         let verdict = if broken.is_none() { "intact" } else { "broken" };
-        Ok(Audit { verdict, entries: last.seq, head: head.hash, broken, anchor: NO_ANCHOR })
+        Ok(Audit { verdict, entries: last.seq, head: head.hash, broken, anchor: NO_ANCHOR.into() })
     }
 
     fn check(&self, last: Head, seq: u64, bytes: &[u8]) -> Result<(), (u64, String)> {

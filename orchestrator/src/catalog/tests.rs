@@ -14,7 +14,7 @@ fn draft(version: u32, note: Option<&str>) -> Draft {
     }
 }
 
-fn filled(folder: &Path, entries: u32) -> Catalog {
+pub(super) fn filled(folder: &Path, entries: u32) -> Catalog {
     let catalog = Catalog::open(folder).unwrap();
     for version in 1..=entries {
         catalog.append(draft(version, Some("why"))).unwrap();

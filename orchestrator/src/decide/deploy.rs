@@ -5,8 +5,10 @@ use std::collections::BTreeMap;
 use rekap_jobs::JobSpec;
 use rekap_tiered_storage::{Positions, Topic};
 
+use crate::Rejection;
 use crate::event::{Deployment, What};
 use crate::state::State;
+use crate::views::PlanBase;
 
 /// What becomes of a deploy.
 #[derive(Debug, Clone, PartialEq)]
@@ -17,6 +19,26 @@ pub enum DeployDecision {
     Policy(u32, What),
     /// A new version.
     New(u32, What),
+}
+
+/// Refuses a deploy whose plan rests on what has moved since, and says what has.
+pub fn still_as_planned(state: &State, job: &str, digest: &str, plan: Option<&PlanBase>) -> Result<(), Rejection> {
+    let Some(plan) = plan else { return Ok(()) };
+    let known = state.ever(job);
+    let generation = known.map_or(0, |job| job.generation);
+    let serving = known.and_then(|job| job.serving()).map(|serving| serving.number);
+    let mut moved = vec![];
+    if plan.digest != digest {
+        moved.push("the job's folder, or the topics that it reads, are not those of the plan".to_owned());
+    }
+    if plan.serving != serving {
+        let named = |version: Option<u32>| version.map_or("nothing".to_owned(), |n| format!("version {n}"));
+        moved.push(format!("{} served, {} serves now", named(plan.serving), named(serving)));
+    }
+    if plan.generation != generation {
+        moved.push(format!("the job was at generation {} and is at {generation}", plan.generation));
+    }
+    if moved.is_empty() { Ok(()) } else { Err(Rejection::PlanMoved { job: job.to_owned(), moved }) }
 }
 
 /// Decides about a spec with its digest, the topics that it was compiled with, and its resolved start.

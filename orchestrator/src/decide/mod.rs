@@ -4,13 +4,16 @@
 //! so whoever asks "may I?" (a plan, a dry run) gets the very answer that the command would.
 
 mod deploy;
+mod group;
 mod swap;
 #[cfg(test)]
 mod tests;
 
-pub use deploy::{DeployDecision, deploy};
+pub use deploy::{DeployDecision, deploy, still_as_planned};
+pub use group::{GroupPromotion, members, newest_candidate, promote_group, roll_back_group};
 pub use swap::{Order, PromoteDecision, Promotion, Target, promote, roll_back};
 
+use rekap_jobs::LostRange;
 use rekap_tiered_storage::{Positions, Timestamp};
 
 use crate::Rejection;
@@ -79,13 +82,13 @@ pub fn verify(job: &Job, number: u32) -> Result<Option<What>, Rejection> {
     Ok((!version.verification_asked).then_some(What::VerificationAsked { version: number }))
 }
 
-/// Replays a version into a fresh table, from `start`.
-pub fn replay(job: &Job, number: u32, start: Positions) -> Result<What, Rejection> {
+/// Replays a version into a fresh table, from `start` and without what is lost.
+pub fn replay(job: &Job, number: u32, start: Positions, left_out: Vec<LostRange>) -> Result<What, Rejection> {
     let version = job.version(number)?;
     if version.role == Role::Serving || job.is_rollback_target(number) {
         return Err(in_use(job, number));
     }
-    Ok(What::Replayed { version: number, attempt: version.attempt + 1, start })
+    Ok(What::Replayed { version: number, attempt: version.attempt + 1, start, left_out })
 }
 
 /// Freezes a job, or thaws it with a moment that is now.

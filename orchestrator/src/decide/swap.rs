@@ -17,6 +17,8 @@ pub struct Order {
     pub from: Option<u32>,
     /// The version that takes over.
     pub to: u32,
+    /// The attempt of it whose table takes over.
+    pub attempt: u32,
     /// Who or what asked.
     pub cause: Cause,
     /// The conditions that were waived.
@@ -72,7 +74,14 @@ pub fn promote(
     }
     let forced = asked.force.iter().filter(|name| conditions.get(*name).is_some_and(|c| !c.met)).cloned().collect();
     let from = job.serving().map(|serving| serving.number);
-    Ok(PromoteDecision::Swap(Order { job: job.name.clone(), from, to: number, cause: Cause::Asked, forced }))
+    Ok(PromoteDecision::Swap(Order {
+        job: job.name.clone(),
+        from,
+        to: number,
+        attempt: version.attempt,
+        cause: Cause::Asked,
+        forced,
+    }))
 }
 
 /// Where a rollback would go.

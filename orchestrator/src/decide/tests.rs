@@ -37,7 +37,7 @@ fn code<T: std::fmt::Debug>(result: Result<T, Rejection>) -> String {
 #[test]
 fn a_ready_version_is_promoted_and_the_serving_one_serves_already() {
     let story = serving_and_candidate();
-    let order = Order { job: JOB.into(), from: Some(1), to: 2, cause: Cause::Asked, forced: vec![] };
+    let order = Order { job: JOB.into(), from: Some(1), to: 2, attempt: 1, cause: Cause::Asked, forced: vec![] };
     assert_eq!(ask(&story, 2, Promotion::default(), &[]).unwrap(), PromoteDecision::Swap(order));
     assert_eq!(ask(&story, 1, Promotion::default(), &NAMES).unwrap(), PromoteDecision::Serves);
 }
@@ -125,11 +125,11 @@ fn what_serves_is_neither_aborted_nor_retired_nor_replayed() {
     story.promote(1);
     assert_eq!(code(abort(story.job(), 1)), "IN_USE");
     assert_eq!(code(retire(story.job(), 1)), "IN_USE");
-    assert_eq!(code(replay(story.job(), 1, at(""))), "IN_USE");
+    assert_eq!(code(replay(story.job(), 1, at(""), vec![])), "IN_USE");
     story.promote(2);
-    assert_eq!(code(replay(story.job(), 1, at(""))), "IN_USE");
+    assert_eq!(code(replay(story.job(), 1, at(""), vec![])), "IN_USE");
     story.roll_back(1);
-    assert!(replay(story.job(), 2, at("")).is_ok(), "what was rolled back is no rollback target");
+    assert!(replay(story.job(), 2, at(""), vec![]).is_ok(), "what was rolled back is no rollback target");
 }
 
 #[test]

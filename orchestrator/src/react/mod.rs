@@ -9,8 +9,8 @@ use rekap_jobs::Failure;
 use rekap_tables::TableId;
 use rekap_tiered_storage::Timestamp;
 
-use crate::decide::Order;
-use crate::event::{Cause, What};
+use crate::decide::{self, Order};
+use crate::event::{Cause, Measured, What};
 use crate::phase::Run;
 use crate::state::{Job, Role, State, Version};
 
@@ -28,6 +28,8 @@ pub struct Facts {
     pub standing: BTreeMap<Key, Judged>,
     /// The versions that are being compared.
     pub verifying: BTreeSet<Key>,
+    /// What does not hold of what was promoted, by job.
+    pub breaches: BTreeMap<String, String>,
     /// Jobs whose alias is being moved, or whose last automatic promotion was called off a moment ago.
     pub busy: BTreeSet<String>,
 }
@@ -54,6 +56,8 @@ pub struct Judged {
     pub measured: bool,
     /// It makes no progress.
     pub stalled: Option<String>,
+    /// What its replay took, if the whole of it was watched.
+    pub replayed: Option<Measured>,
 }
 
 /// Something to do. Each is safe to do twice.
@@ -75,6 +79,8 @@ pub enum Action {
     Verify(Key),
     /// Move the alias.
     Promote(Order),
+    /// Take a promotion back, because of that.
+    RollBack(String, String),
     /// Drop a table that nothing refers to.
     Drop(TableId),
 }
@@ -88,6 +94,7 @@ pub fn react(state: &State, facts: &Facts, now: Timestamp) -> Vec<Action> {
     for (job, version) in state.live() {
         actions.extend(advance(job, version, facts, now));
     }
+    actions.extend(state.jobs().filter_map(|job| after_swap(job, facts, now)));
     actions.extend(state.jobs().filter_map(|job| promotion(job, facts, now)).map(Action::Promote));
     actions.extend(unreferenced(state, facts, now).cloned().map(Action::Drop));
     actions
@@ -157,7 +164,7 @@ fn advance(job: &Job, version: &Version, facts: &Facts, now: Timestamp) -> Optio
         return None;
     }
     match (version.ready_since.is_some(), &judged.unmet) {
-        (false, None) => record(What::Ready { version: number, attempt: version.attempt }),
+        (false, None) => record(What::Ready { version: number, attempt: version.attempt, replayed: judged.replayed }),
         (true, Some(reason)) if judged.measured => record(What::NotReady { version: number, reason: reason.clone() }),
         _ => None,
     }
@@ -175,19 +182,36 @@ fn wants_verification(job: &Job, version: &Version) -> bool {
     version.verification_asked || version.role == Role::Candidate && stale
 }
 
+/// What follows for a promotion that is watched: it is taken back when something does not hold, whether the job is frozen or not.
+fn after_swap(job: &Job, facts: &Facts, now: Timestamp) -> Option<Action> {
+    let (watched, policy) = (job.watched.as_ref()?, job.policy.watch.as_ref()?);
+    let version = watched.version;
+    let record = |what| Some(Action::Record(job.name.clone(), what));
+    match facts.breaches.get(&job.name) {
+        _ if facts.busy.contains(&job.name) => None,
+        Some(reason) => match decide::roll_back(job, None) {
+            Ok(_) => Some(Action::RollBack(job.name.clone(), reason.clone())),
+            Err(refused) => record(What::WatchFailed { version, reason: format!("{reason}; {refused}") }),
+        },
+        None if watched.since.plus(policy.lasts.0) <= now => record(What::WatchPassed { version }),
+        None => None,
+    }
+}
+
 /// The promotion that happens by itself, if any: of the newest version that is ready and may.
 fn promotion(job: &Job, facts: &Facts, now: Timestamp) -> Option<Order> {
     if job.frozen(now).is_some() || facts.busy.contains(&job.name) {
         return None;
     }
     let mut newest_first = job.versions.values().rev();
-    let (to, cause) = newest_first.find_map(|version| {
+    let (version, cause) = newest_first.find_map(|version| {
         let judged = facts.standing.get(&key(job, version))?;
         let ready = version.ready_since.is_some() && judged.unmet.is_none();
-        cause(job, version).filter(|_| ready).map(|cause| (version.number, cause))
+        cause(job, version).filter(|_| ready).map(|cause| (version, cause))
     })?;
     let from = job.serving().map(|serving| serving.number);
-    Some(Order { job: job.name.clone(), from, to, cause, forced: vec![] })
+    let (to, attempt) = (version.number, version.attempt);
+    Some(Order { job: job.name.clone(), from, to, attempt, cause, forced: vec![] })
 }
 
 /// Why a ready candidate may be promoted by itself. Never again one that was rolled back, nor one older than what has served.
@@ -227,10 +251,14 @@ pub fn still_holds(state: &State, job: &str, what: &What, now: Timestamp) -> boo
         }
         What::Started { version, attempt }
         | What::Rebuilt { version, attempt }
-        | What::Ready { version, attempt }
+        | What::Ready { version, attempt, .. }
         | What::Failed { version, attempt, .. }
         | What::Verified { version, attempt, .. } => of_attempt(*version, *attempt),
         What::TableLost { version, attempt } => of_attempt(*version, attempt - 1),
+        What::WatchPassed { version } | What::WatchFailed { version, .. } => {
+            let watched = state.ever(job).and_then(|job| job.watched.as_ref());
+            watched.is_some_and(|watched| watched.version == *version)
+        }
         What::NotReady { version: number, .. } => version(*number).is_some_and(|v| v.ready_since.is_some()),
         _ => true,
     }

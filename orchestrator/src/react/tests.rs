@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
-use crate::testing::{JOB, NOON, Story, at, deployed, deployment, failure, verified};
+use crate::testing::{JOB, NOON, Story, deployed, deployment, failure, verified};
 use crate::verify::Verdict;
 
 /// A world that does what it is told: catalog and tables outlive a crash, all else does not.
@@ -35,7 +35,7 @@ impl World {
             let key = key(job, version);
             let serving = job.serving().map(|serving| serving.number);
             let unmet = (!version.passed_against(serving)).then(|| "verified".to_owned());
-            let judged = Judged { keeps_up: true, unmet, measured: true, stalled: None };
+            let judged = Judged { keeps_up: true, unmet, measured: true, ..Judged::default() };
             self.runners.contains_key(&key).then_some((key, judged))
         };
         Facts {
@@ -82,6 +82,10 @@ impl World {
                 self.story.then(What::Verified { version, attempt, against, report });
             }
             Action::Promote(order) => self.story.promote(order.to),
+            Action::RollBack(_, _) => {
+                let to = decide::roll_back(self.story.job(), None).unwrap().to;
+                self.story.roll_back(to);
+            }
             Action::Drop(id) => {
                 let needed = self.story.state.live().any(|(job, version)| table_id(job, version) == id);
                 assert!(!needed, "{id} is needed");
@@ -127,7 +131,7 @@ fn a_long_life(crashes: impl IntoIterator<Item = usize>) -> World {
     world.story.roll_back(1);
     world.settle();
     assert_eq!(world.roles(), ["Serving", "Standby"], "what was rolled back stays warm and is not promoted again");
-    world.command(What::Replayed { version: 2, attempt: 2, start: at("ticks/0=0") });
+    world.command(crate::testing::replayed(2, 2, "ticks/0=0"));
     world.command(What::Deployed(Box::new(deployment(3, "auto = true"))));
     assert_eq!(world.roles(), ["Standby", "Candidate", "Serving"]);
     world.command(What::Aborted { version: 2 });
@@ -257,7 +261,7 @@ fn automatic_promotion_never_goes_to_an_older_version_nor_to_one_that_was_rolled
     world.command(auto(1));
     world.command(auto(2));
     world.story.roll_back(1);
-    world.command(What::Replayed { version: 2, attempt: 2, start: at("") });
+    world.command(crate::testing::replayed(2, 2, ""));
     assert_eq!(world.roles(), ["Serving", "Candidate"], "it was rolled back");
     world.command(auto(3));
     assert_eq!(world.roles(), ["Standby", "Candidate", "Serving"]);
@@ -278,6 +282,34 @@ fn a_readiness_that_is_lost_is_recorded_but_not_right_after_a_restart() {
 }
 
 #[test]
+fn a_promotion_that_does_not_hold_what_is_watched_is_taken_back_and_one_that_does_is_left_alone() {
+    let policy = "[promote.watch]\nfor = \"30m\"\nmax_lag = \"10s\"";
+    let mut world = World::new([]);
+    for version in [1, 2] {
+        world.command(What::Deployed(Box::new(deployment(version, policy))));
+    }
+    assert_eq!(world.story.job().watched, None, "a first version has nothing to go back to");
+    world.story.promote(2);
+    let breached = || BTreeMap::from([(JOB.to_owned(), "it is late".to_owned())]);
+    let facts = Facts { breaches: breached(), ..world.facts() };
+    let back = Action::RollBack(JOB.into(), "it is late".into());
+    assert_eq!(react(&world.story.state, &facts, world.now()), [back]);
+    let busy = Facts { busy: BTreeSet::from([JOB.to_owned()]), ..facts.clone() };
+    assert_eq!(react(&world.story.state, &busy, world.now()), []);
+    let mut alone = world.story.clone();
+    alone.then(What::Retired { version: 1, reason: "over".into() });
+    let actions = react(&alone.state, &facts, world.now());
+    let failed = |action: &Action| matches!(action, Action::Record(_, What::WatchFailed { version: 2, reason }) if reason.starts_with("it is late; "));
+    assert!(actions.iter().any(failed), "{actions:?}");
+    world.after(1799);
+    world.settle();
+    assert!(world.story.job().watched.is_some());
+    world.after(1);
+    world.settle();
+    assert_eq!((world.story.job().watched.as_ref(), world.roles()), (None, vec!["Standby", "Serving"]));
+}
+
+#[test]
 fn what_a_command_made_untrue_is_not_recorded() {
     let mut story = Story::of([deployed(1), deployed(2)]);
     story.promote(1);
@@ -289,6 +321,6 @@ fn what_a_command_made_untrue_is_not_recorded() {
     story.roll_back(1);
     assert!(!still_holds(&story.state, JOB, &retired, over), "it serves again");
     let failed = What::Failed { version: 2, attempt: 1, reason: failure("late") };
-    story.then(What::Replayed { version: 2, attempt: 2, start: at("") });
+    story.then(crate::testing::replayed(2, 2, ""));
     assert!(!still_holds(&story.state, JOB, &failed, over), "that attempt is over");
 }

@@ -22,6 +22,9 @@ use crate::state::Version;
 /// After a restart a version that was ready has this much longer than its policy's times to show it again.
 const SETTLE: Duration = Duration::from_secs(5);
 
+/// A version whose table was made no longer ago than that was watched from the start of its replay.
+const WATCHED_FROM_START: Duration = Duration::from_secs(2);
+
 /// What is looked at to judge one version.
 #[derive(Debug, Clone, Copy)]
 pub struct Look<'a> {
@@ -52,6 +55,8 @@ pub struct Readiness {
     held_since: Option<Timestamp>,
     begun_at: Timestamp,
     measured: bool,
+    /// Records and ms of the replay, once it is over, where it was watched from its first moment.
+    replayed: Option<(u64, u64)>,
     progress: Positions,
     progress_at: Timestamp,
     /// What the last look showed.
@@ -97,6 +102,7 @@ impl Readiness {
             held_since: None,
             begun_at: look.now,
             measured: false,
+            replayed: None,
             progress: look.table.clone(),
             progress_at: look.now,
             judgement: Judgement::default(),
@@ -106,6 +112,11 @@ impl Readiness {
     /// True once it was watched for long enough for a lost condition to mean something: not so right after a restart.
     pub fn measured(&self) -> bool {
         self.measured
+    }
+
+    /// How many records the replay read, and how many ms it took; `None` while it goes on, or when a restart cut it in two.
+    pub fn replayed(&self) -> Option<(u64, u64)> {
+        self.replayed
     }
 
     /// True when this is about the version's present attempt.
@@ -131,7 +142,11 @@ impl Readiness {
     }
 
     fn caught_up(&mut self, look: &Look<'_>, here: &Positions) -> Condition {
+        let replaying = self.replay_to.is_some();
         self.replay_to = self.replay_to.take().filter(|target| !here.reached(target));
+        if replaying && self.replay_to.is_none() {
+            self.replayed = self.took(look, here);
+        }
         if let Some(target) = &self.replay_to {
             return Condition::unmet(format!("replaying: {}", first_missing(here, target)));
         }
@@ -146,6 +161,12 @@ impl Readiness {
             return Condition::met("it has passed the serving version");
         }
         Condition::unmet(format!("behind the serving version: {}", first_missing(here, &target)))
+    }
+
+    fn took(&self, look: &Look<'_>, here: &Positions) -> Option<(u64, u64)> {
+        let started_at = look.version.started_at.filter(|at| self.begun_at.since(*at) < WATCHED_FROM_START)?;
+        let took = u64::try_from(look.now.since(started_at).as_millis()).ok()?;
+        Some((look.version.start.distance_to(here), took))
     }
 
     fn lag(&self, look: &Look<'_>, here: &Positions) -> Condition {

@@ -150,7 +150,7 @@ fn a_version_that_waits_or_has_nothing_to_read_does_not_stall() {
 fn a_fresh_attempt_is_watched_from_scratch() {
     let mut scene = Scene::new();
     assert!(scene.ticks(9, "ticks/0=10", None, "ticks/0=10").ready_for.met);
-    scene.story.then(crate::event::What::Replayed { version: 2, attempt: 2, start: at("ticks/0=0") });
+    scene.story.then(crate::testing::replayed(2, 2, "ticks/0=0"));
     assert!(!scene.tick("ticks/0=10", None, "ticks/0=0").keeps_up());
     assert!(!scene.tick("ticks/0=10", None, "ticks/0=10").ready_for.met);
 }

@@ -17,6 +17,15 @@ pub struct Freeze {
     pub until: Timestamp,
 }
 
+/// A promotion that is watched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Watched {
+    /// The version that was promoted.
+    pub version: u32,
+    /// When.
+    pub since: Timestamp,
+}
+
 /// One job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
@@ -30,6 +39,8 @@ pub struct Job {
     pub versions: BTreeMap<u32, Version>,
     /// What served, oldest first. The last one serves; the one before it is where a rollback goes.
     pub lineage: Vec<u32>,
+    /// The promotion that is watched, until it has passed, failed, or was taken back.
+    pub watched: Option<Watched>,
     /// The last freeze.
     pub freeze: Option<Freeze>,
     /// It was deleted, and not deployed again since.
@@ -44,6 +55,7 @@ impl Job {
             policy,
             versions: BTreeMap::new(),
             lineage: vec![],
+            watched: None,
             freeze: None,
             deleted: false,
         }

@@ -11,14 +11,14 @@ mod version;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-pub use job::{Freeze, Job};
+pub use job::{Freeze, Job, Watched};
 pub use version::{Role, Verified, Version};
 
 use rekap_tiered_storage::Timestamp;
 
 use crate::Rejection;
 use crate::catalog::Entry;
-use crate::event::{Deployment, Event, Swap, What};
+use crate::event::{Deployment, Event, Moved, Swap, What};
 
 /// All that the catalog tells.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -27,6 +27,19 @@ pub struct State {
     pub seq: u64,
     /// Every job, deleted ones included (their numbers are not used again).
     jobs: BTreeMap<String, Arc<Job>>,
+    /// The promotions of each group that were not taken back, oldest first.
+    pub groups: BTreeMap<String, Vec<Arc<Vec<GroupMove>>>>,
+}
+
+/// One job's part of a group's promotion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GroupMove {
+    /// The job.
+    pub job: String,
+    /// What it served.
+    pub from: Option<u32>,
+    /// What it served from then on.
+    pub to: u32,
 }
 
 impl State {
@@ -38,8 +51,23 @@ impl State {
             let job = self.jobs.entry(event.job.clone());
             let job = job.or_insert_with(|| Arc::new(Job::new(&event.job, deployment.spec.promote.clone())));
             Arc::make_mut(job).deploy(deployment, entry.at);
+        } else if let What::GroupPromoted { group, swaps } = &event.what {
+            let to_move = |m: &Moved| GroupMove { job: m.job.clone(), from: m.swap.from, to: m.swap.to };
+            self.groups.entry(group.clone()).or_default().push(Arc::new(swaps.iter().map(to_move).collect()));
+            self.apply_all(swaps, What::Promoted, entry);
+        } else if let What::GroupRolledBack { group, swaps } = &event.what {
+            self.groups.entry(group.clone()).or_default().pop();
+            self.apply_all(swaps, What::RolledBack, entry);
         } else if let Some(job) = self.jobs.get_mut(&event.job) {
             Arc::make_mut(job).apply(&event.what, entry);
+        }
+    }
+
+    fn apply_all(&mut self, swaps: &[Moved], as_one: fn(Box<Swap>) -> What, entry: &Entry) {
+        for moved in swaps {
+            if let Some(job) = self.jobs.get_mut(&moved.job) {
+                Arc::make_mut(job).apply(&as_one(moved.swap.clone()), entry);
+            }
         }
     }
 
@@ -90,8 +118,16 @@ impl Job {
 
     fn apply(&mut self, what: &What, entry: &Entry) {
         match what {
-            What::Promoted(swap) => self.promote(swap),
-            What::RolledBack(swap) => self.roll_back(swap),
+            What::Promoted(swap) => {
+                self.promote(swap);
+                let first = swap.from.is_none();
+                self.watched = (!first).then_some(Watched { version: swap.to, since: entry.at });
+            }
+            What::RolledBack(swap) => {
+                self.roll_back(swap);
+                self.watched = None;
+            }
+            What::WatchPassed { .. } | What::WatchFailed { .. } => self.watched = None,
             What::PolicyChanged { policy } => {
                 self.generation += 1;
                 self.policy = (**policy).clone();
@@ -100,6 +136,7 @@ impl Job {
             What::RollbackWindowSet { until } => self.keep_warm(*until),
             What::Deleted {} => self.delete(),
             What::Deployed(_) | What::Answered {} => {}
+            What::GroupPromoted { .. } | What::GroupRolledBack { .. } => {}
             What::Started { version, .. }
             | What::TableLost { version, .. }
             | What::Rebuilt { version, .. }
@@ -166,6 +203,7 @@ impl Job {
         self.deleted = true;
         self.lineage.clear();
         self.freeze = None;
+        self.watched = None;
         for version in self.versions.values_mut().filter(|version| version.role.is_live()) {
             version.role = Role::Retired;
         }
@@ -175,20 +213,27 @@ impl Job {
 impl Version {
     fn apply(&mut self, what: &What, entry: &Entry) {
         match what {
-            What::Started { attempt, .. } => self.started |= *attempt == self.attempt,
+            What::Started { attempt, .. } if *attempt == self.attempt => {
+                self.started = true;
+                self.started_at = Some(entry.at);
+            }
             What::TableLost { attempt, .. } => {
                 self.begin(*attempt);
                 self.rebuilding = true;
             }
             What::Rebuilt { attempt, .. } if *attempt == self.attempt => self.rebuilding = false,
-            What::Replayed { attempt, start, .. } => {
+            What::Replayed { attempt, start, left_out, .. } => {
                 self.begin(*attempt);
+                self.left_out = Arc::new(left_out.clone());
                 self.start = Arc::new(start.clone());
                 self.role = Role::Candidate;
                 self.paused = false;
                 self.rebuilding = false;
             }
-            What::Ready { attempt, .. } if *attempt == self.attempt => self.ready_since = Some(entry.at),
+            What::Ready { attempt, replayed, .. } if *attempt == self.attempt => {
+                self.ready_since = Some(entry.at);
+                self.replayed = replayed.or(self.replayed);
+            }
             What::NotReady { .. } => self.ready_since = None,
             What::VerificationAsked { .. } => self.verification_asked = true,
             What::Verified { attempt, against, report, .. } if *attempt == self.attempt => {

@@ -1,3 +1,5 @@
+mod table;
+
 use super::*;
 use crate::testing::{JOB, NOON, Story, at, deployed, failure};
 use crate::verify::Verdict;
@@ -61,13 +63,13 @@ fn what_was_rolled_back_and_promoted_again_can_be_rolled_back_again() {
 fn a_fresh_attempt_forgets_what_was_true_of_the_one_before() {
     let mut story = Story::of([deployed(1), What::Started { version: 1, attempt: 1 }]);
     story.then(crate::testing::verified(1, None, Verdict::Pass));
-    story.then(What::Ready { version: 1, attempt: 1 });
+    story.then(What::Ready { version: 1, attempt: 1, replayed: None });
     story.then(What::Failed { version: 1, attempt: 1, reason: failure("disk") });
-    story.then(What::Replayed { version: 1, attempt: 2, start: at("ticks/0=9") });
+    story.then(crate::testing::replayed(1, 2, "ticks/0=9"));
     let version = &story.job().versions[&1];
     assert_eq!((version.attempt, version.started, version.ready_since), (2, false, None));
     assert_eq!((version.failure.as_ref(), version.verified.as_ref()), (None, None));
-    story.then(What::Ready { version: 1, attempt: 1 });
+    story.then(What::Ready { version: 1, attempt: 1, replayed: None });
     story.then(What::Failed { version: 1, attempt: 1, reason: failure("late") });
     let version = &story.job().versions[&1];
     assert_eq!((version.ready_since, version.failure.as_ref()), (None, None), "news of an old attempt are no news");
@@ -92,7 +94,7 @@ fn the_generation_moves_with_what_versions_are_for_and_with_nothing_else() {
     assert_eq!(story.job().generation, 2);
     story.promote(1);
     assert_eq!(story.job().generation, 3);
-    story.then(What::Ready { version: 2, attempt: 1 });
+    story.then(What::Ready { version: 2, attempt: 1, replayed: None });
     story.then(What::Paused { version: 2 });
     assert_eq!(story.job().generation, 3);
     story.then(What::Aborted { version: 2 });

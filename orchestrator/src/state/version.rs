@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rekap_jobs::{Failure, JobSpec};
+use rekap_jobs::{Failure, JobSpec, LostRange};
 use rekap_tiered_storage::{Positions, Timestamp, Topic, TopicName};
 use serde::{Deserialize, Serialize};
 
-use crate::event::Deployment;
+use crate::event::{Deployment, Measured};
 use crate::verify::{Report, Verdict};
 
 /// What a version is for. Only catalog events change it.
@@ -70,12 +70,18 @@ pub struct Version {
     pub topics: Arc<BTreeMap<String, Topic>>,
     /// Where each partition starts; one that is absent starts at 0.
     pub start: Arc<Positions>,
+    /// The ranges that are lost and that it was told to do without.
+    pub left_out: Arc<Vec<LostRange>>,
     /// When it was deployed.
     pub deployed_at: Timestamp,
     /// Which table is its present one, from 1.
     pub attempt: u32,
     /// The table of the present attempt was made.
     pub started: bool,
+    /// When that was.
+    pub started_at: Option<Timestamp>,
+    /// What the replay of the present attempt took, where it was measured.
+    pub replayed: Option<Measured>,
     /// Its table was lost and is not yet back to where the log ends.
     pub rebuilding: bool,
     /// What it is for.
@@ -106,9 +112,12 @@ impl Version {
             spec: Arc::new(deployment.spec.clone()),
             topics: Arc::new(deployment.topics.clone()),
             start: Arc::new(deployment.start.clone()),
+            left_out: Arc::default(),
             deployed_at: at,
             attempt: 1,
             started: false,
+            started_at: None,
+            replayed: None,
             rebuilding: false,
             role: Role::Candidate,
             paused: false,
@@ -126,6 +135,8 @@ impl Version {
     pub(super) fn begin(&mut self, attempt: u32) {
         self.attempt = attempt;
         self.started = false;
+        self.started_at = None;
+        self.replayed = None;
         self.failure = None;
         self.ready_since = None;
         self.verified = None;

@@ -8,7 +8,7 @@ use rekap_tables::TableId;
 use tokio::time::Instant;
 
 use crate::decide::Order;
-use crate::event::What;
+use crate::event::{Cause, What};
 use crate::fleet::Member;
 use crate::orchestrator::blocking;
 use crate::react::{Action, Key, still_holds, table_id};
@@ -33,6 +33,7 @@ impl Orchestrator {
             Action::Resume(key) => self.with_runner(key, |runner| runner.resume()),
             Action::Verify(key) => self.start_verification(key),
             Action::Promote(order) => self.start_promotion(order),
+            Action::RollBack(job, reason) => self.start_rollback(job, reason),
             Action::Drop(id) => self.drop_table(id).await,
         };
         if let Err(error) = done {
@@ -78,7 +79,7 @@ impl Orchestrator {
             table: member.table.clone(),
             log: self.log.clone(),
             start: (*version.start).clone(),
-            accept_gap: false,
+            accepted_gaps: (*version.left_out).clone(),
             pace: rekap_jobs::Pace::default(),
             memory: self.memory.clone(),
             clock: self.clock.clone(),
@@ -164,6 +165,25 @@ impl Orchestrator {
             let done = this.promote_now(order, Conditions::new(), by).await;
             if let Err(rejection) = &done {
                 tracing::warn!(job, %rejection, "not promoted; it is tried again");
+            }
+            let mut watch = this.watch.lock().expect("no holder of this lock panics");
+            match done {
+                Ok(_) => drop(watch.moving.remove(&job)),
+                Err(_) => drop(watch.moving.insert(job, Some(Instant::now() + REST))),
+            }
+        });
+        Ok(())
+    }
+
+    /// Takes a promotion back in the background, with what did not hold as its note.
+    fn start_rollback(self: &Arc<Self>, job: &str, reason: &str) -> Result<(), Rejection> {
+        self.watch.lock().expect("no holder of this lock panics").moving.insert(job.to_owned(), None);
+        tracing::error!(job, reason, "what was promoted does not do what is watched; it is rolled back");
+        let (this, job, by) = (self.clone(), job.to_owned(), By { note: Some(reason.to_owned()), ..By::rekap() });
+        tokio::spawn(async move {
+            let done = this.roll_back_now(job.clone(), None, Cause::Watch, by).await;
+            if let Err(rejection) = &done {
+                tracing::error!(job, %rejection, "not rolled back; it is tried again");
             }
             let mut watch = this.watch.lock().expect("no holder of this lock panics");
             match done {

@@ -8,7 +8,7 @@ use rekap_tables::TableError;
 use rekap_tiered_storage::{LogError, Positions, TopicName};
 use tokio::time::Instant;
 
-use crate::event::What;
+use crate::event::{Measured, What};
 use crate::fleet::Member;
 use crate::orchestrator::blocking;
 use crate::phase::Run;
@@ -122,6 +122,11 @@ impl Orchestrator {
             tables: self.tables.list().into_iter().collect(),
             runners: members.iter().filter_map(|(key, member)| Some((key.clone(), running(member)?))).collect(),
             verifying: watch.verifying.keys().cloned().collect(),
+            breaches: watch
+                .after
+                .iter()
+                .filter_map(|(job, after)| Some((job.clone(), after.failed.clone()?)))
+                .collect(),
             busy: watch.moving.keys().cloned().collect(),
         }
     }
@@ -134,6 +139,11 @@ impl Orchestrator {
             unmet: first_unmet(&conditions),
             measured: readiness.measured(),
             stalled: judgement.stalled.as_ref().map(|stalled| with_problem(stalled, member)),
+            replayed: readiness.replayed().map(|(records, took_ms)| Measured {
+                records,
+                took_ms,
+                bytes: member.table.bytes(),
+            }),
         }
     }
 
@@ -150,6 +160,9 @@ impl Orchestrator {
         let schema =
             old.zip(member).and_then(|(old, new)| crate::schema::breaks(old.table.schema(), new.table.schema()));
         let gap = version.failure.as_ref().filter(|reason| reason.code == "GAP").map(Failure::to_string);
+        let left_out = || version.left_out.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let accepted = || (!version.left_out.is_empty()).then(|| format!("it does without {}", left_out()));
+        let gap = gap.or_else(accepted);
         judgement.conditions(version, serving.map(|serving| serving.number), schema, gap)
     }
 }

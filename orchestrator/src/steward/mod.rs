@@ -4,6 +4,7 @@
 //! lines, the first look of the next start finds what is left to do.
 
 mod act;
+mod after;
 mod look;
 mod persist;
 
@@ -15,6 +16,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use after::AfterSwap;
 pub(crate) use look::run_of;
 pub(crate) use persist::spawn_persist;
 
@@ -36,6 +38,8 @@ pub(crate) struct Watch {
     pub(crate) verifying: BTreeMap<Key, Option<Instant>>,
     /// The jobs whose alias is being moved, or whose promotion was called off and rests until then.
     pub(crate) moving: BTreeMap<String, Option<Instant>>,
+    /// The promotions that are watched, by job.
+    pub(crate) after: BTreeMap<String, AfterSwap>,
     /// What was tried and failed, and rests until then.
     pub(crate) resting: Vec<(Action, Instant)>,
 }
@@ -55,6 +59,7 @@ async fn tend(orchestrator: Weak<Orchestrator>, mut head: watch::Receiver<u64>, 
         if next <= Instant::now() {
             next = Instant::now() + SAMPLE_EVERY;
             orchestrator.sample().await;
+            orchestrator.look_after_swaps();
         }
         let facts = orchestrator.look().await;
         for action in react(&orchestrator.state(), &facts, orchestrator.clock.now()) {

@@ -13,7 +13,7 @@ use datafusion::datasource::empty::EmptyTable;
 use datafusion::prelude::SessionContext;
 use futures::TryStreamExt;
 use rekap_jobs::Check;
-use rekap_tables::{TableSchema, json};
+use rekap_tables::{TableSchema, TableSnapshot, json};
 use serde_json::Value;
 
 use super::diff::diff_schema;
@@ -23,7 +23,57 @@ use super::{Compared, VerifyError};
 use crate::sql;
 
 /// How long one check may take; past it, it is inconclusive.
-const TIME_LIMIT: Duration = Duration::from_secs(300);
+const TIME_LIMIT: Duration = Duration::from_secs(60);
+
+/// Asks the checks that read `new` alone, for there is no `old`. Answers those, and all of them in their order: one that was not asked
+/// is inconclusive and says so.
+pub(super) async fn run_alone(
+    new: &TableSnapshot,
+    checks: &[Check],
+) -> Result<(Vec<CheckResult>, Vec<CheckResult>), VerifyError> {
+    let (mut asked, mut all) = (vec![], vec![]);
+    let session = sql::check_session();
+    session.register_table("new", sql::scan(new))?;
+    for check in checks {
+        let result = match sql::plan(&session, &check.sql).await {
+            Ok(_) => one(&session, check, TIME_LIMIT).await,
+            Err(_) => {
+                let reason = Some("not asked: it reads `old` or `diff`, and nothing serves yet".into());
+                let (verdict, measured) = (Verdict::Inconclusive, Value::Null);
+                all.push(CheckResult { name: check.name.clone(), verdict, measured, reason });
+                continue;
+            }
+        };
+        asked.push(result.clone());
+        all.push(result);
+    }
+    Ok((asked, all))
+}
+
+/// Asks checks over `live`, what is served.
+pub(crate) async fn run_live(live: &TableSnapshot, checks: &[Check]) -> Result<Vec<CheckResult>, VerifyError> {
+    let session = sql::check_session();
+    session.register_table("live", sql::scan(live))?;
+    let mut results = vec![];
+    for check in checks {
+        results.push(one(&session, check, TIME_LIMIT).await);
+    }
+    Ok(results)
+}
+
+/// Plans checks over `live`, and tells the first that could never be asked.
+pub(crate) async fn plan_live<'a>(
+    live: &TableSchema,
+    checks: impl Iterator<Item = &'a Check>,
+) -> Result<(), (usize, String, String)> {
+    let session = sql::check_session();
+    let registered = session.register_table("live", Arc::new(EmptyTable::new(live.columns().clone())));
+    registered.expect("a session without tables takes one");
+    for (i, check) in checks.enumerate() {
+        sql::plan(&session, &check.sql).await.map_err(|error| (i, error.to_string(), error.remedy().to_owned()))?;
+    }
+    Ok(())
+}
 
 /// Asks all checks, one after the other.
 pub(super) async fn run(compared: &Arc<Compared>, checks: &[Check]) -> Result<Vec<CheckResult>, VerifyError> {
@@ -31,7 +81,7 @@ pub(super) async fn run(compared: &Arc<Compared>, checks: &[Check]) -> Result<Ve
     if !checks.is_empty() {
         let session = session(compared)?;
         for check in checks {
-            results.push(one(&session, check).await);
+            results.push(one(&session, check, TIME_LIMIT).await);
         }
     }
     Ok(results)
@@ -83,8 +133,8 @@ fn external(error: VerifyError) -> DataFusionError {
     DataFusionError::External(Box::new(error))
 }
 
-async fn one(session: &SessionContext, check: &Check) -> CheckResult {
-    let (verdict, measured, reason) = match tokio::time::timeout(TIME_LIMIT, only_value(session, &check.sql)).await {
+async fn one(session: &SessionContext, check: &Check, limit: Duration) -> CheckResult {
+    let (verdict, measured, reason) = match tokio::time::timeout(limit, only_value(session, &check.sql)).await {
         Ok(Ok(Some(Value::Bool(true)))) => (Verdict::Pass, Value::Bool(true), None),
         Ok(Ok(Some(Value::Bool(false)))) => (Verdict::Fail, Value::Bool(false), Some("it is false".into())),
         Ok(Ok(Some(Value::Null))) => (Verdict::Inconclusive, Value::Null, Some("it is NULL".into())),
@@ -92,7 +142,7 @@ async fn one(session: &SessionContext, check: &Check) -> CheckResult {
         Ok(Ok(None)) => (Verdict::Inconclusive, Value::Null, Some("it gave no row".into())),
         Ok(Err(error)) => (Verdict::Inconclusive, Value::Null, Some(error)),
         Err(_) => {
-            let reason = format!("it took longer than {} s", TIME_LIMIT.as_secs());
+            let reason = format!("it took longer than {} s", limit.as_secs());
             (Verdict::Inconclusive, Value::Null, Some(reason))
         }
     };
@@ -118,4 +168,18 @@ fn value(row: &RecordBatch) -> Result<Value, String> {
     let rows = json::values(&first).map_err(|error| error.to_string())?;
     let row = rows.into_iter().next().and_then(|row| Some(row.as_object()?.values().next()?.clone()));
     Ok(row.unwrap_or(Value::Null))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_check_that_runs_too_long_is_inconclusive() {
+        let session = sql::check_session();
+        let sql = "SELECT count(*) > 0 FROM generate_series(1, 9000000000) AS a, generate_series(1, 9000000000) AS b";
+        let check = Check { name: "endless".into(), sql: sql.into() };
+        let result = one(&session, &check, Duration::from_millis(200)).await;
+        assert_eq!(result.verdict, Verdict::Inconclusive, "{result:?}");
+    }
 }

@@ -1,7 +1,7 @@
 //! The columns of two versions, compared value by value.
 //!
-//! Doubles that lie within 1e-9 of each other, relative to the greater one, are the same: addition order differs between ranges. All
-//! else, decimals among them, is exact. A column that changed its type is compared as doubles where both are numbers, else as the old
+//! Doubles that lie within 1e-9 of each other, relative to the greater one, are the same, also inside structs and lists: addition
+//! order differs between ranges. All else, decimals among them, is exact. A column that changed its type is compared as doubles where both are numbers, else as the old
 //! type where the new values can be cast to it.
 
 use std::collections::HashSet;
@@ -140,14 +140,53 @@ fn changed(old: &ArrayRef, new: &ArrayRef) -> Result<Vec<bool>, ArrowError> {
         }
         ty if ty.is_nested() => {
             let converter = RowConverter::new(vec![SortField::new(ty.clone())])?;
-            let (old, new) = (converter.convert_columns(from_ref(old))?, converter.convert_columns(from_ref(new))?);
-            old.iter().zip(&new).map(|(old, new)| old != new).collect()
+            let (a, b) = (converter.convert_columns(from_ref(old))?, converter.convert_columns(from_ref(new))?);
+            let tolerant = holds_doubles(ty);
+            let differs = |(row, (a, b))| Ok(a != b && !(tolerant && is_same_nested(old, new, row)?));
+            a.iter().zip(&b).enumerate().map(differs).collect::<Result<_, ArrowError>>()?
         }
         _ => {
             let distinct: BooleanArray = distinct(old, new)?;
             distinct.values().iter().collect()
         }
     })
+}
+
+/// True when values of that type may hold doubles somewhere inside.
+fn holds_doubles(ty: &DataType) -> bool {
+    match ty {
+        DataType::Struct(fields) => fields.iter().any(|field| holds_doubles(field.data_type())),
+        DataType::List(item) | DataType::LargeList(item) | DataType::FixedSizeList(item, _) => {
+            holds_doubles(item.data_type())
+        }
+        ty => ty.is_floating(),
+    }
+}
+
+/// True when the nested values of a row are the same but for doubles within their tolerance.
+fn is_same_nested(old: &ArrayRef, new: &ArrayRef, row: usize) -> Result<bool, ArrowError> {
+    match (old.is_null(row), new.is_null(row)) {
+        (true, true) => return Ok(true),
+        (false, false) => {}
+        _ => return Ok(false),
+    }
+    let all_same = |old: &ArrayRef, new: &ArrayRef| Ok(old.len() == new.len() && !changed(old, new)?.contains(&true));
+    match old.data_type() {
+        DataType::Struct(_) => {
+            for (old, new) in old.as_struct().columns().iter().zip(new.as_struct().columns()) {
+                if !all_same(&old.slice(row, 1), &new.slice(row, 1))? {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        }
+        DataType::List(_) => all_same(&old.as_list::<i32>().value(row), &new.as_list::<i32>().value(row)),
+        DataType::LargeList(_) => all_same(&old.as_list::<i64>().value(row), &new.as_list::<i64>().value(row)),
+        DataType::FixedSizeList(..) => {
+            all_same(&old.as_fixed_size_list().value(row), &new.as_fixed_size_list().value(row))
+        }
+        _ => Ok(false),
+    }
 }
 
 fn is_same(old: Option<f64>, new: Option<f64>) -> bool {

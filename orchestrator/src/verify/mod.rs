@@ -25,7 +25,7 @@ use comparison::Comparison;
 use diff::{Diff, diff_schema};
 use merge::{Merge, SharedKey};
 
-pub(crate) use checks::plan as plan_checks;
+pub(crate) use checks::{plan as plan_checks, plan_live as plan_live_checks, run_live as run_live_checks};
 pub use report::{Change, CheckResult, ColumnResult, Counts, Report, Sample, Types, Verdict};
 
 /// The rows of one table that are in memory at a time.
@@ -42,13 +42,14 @@ pub(crate) enum VerifyError {
     Query(#[from] DataFusionError),
 }
 
-/// Compares `new` with `old` and asks the policy's checks. With nothing to compare it with, `new` passes.
+/// Compares `new` with `old` and asks the policy's checks. With nothing to compare it with, only those checks count that read `new`
+/// alone.
 pub(crate) async fn verify(
     old: Option<TableSnapshot>,
     new: TableSnapshot,
     policy: &PromotePolicy,
 ) -> Result<Report, VerifyError> {
-    let Some(old) = old else { return Ok(first(&new)) };
+    let Some(old) = old else { return first(&new, policy).await };
     let positions = old.positions().shared_with(new.positions());
     let key = match SharedKey::of(old.schema(), new.schema()) {
         Ok(key) => key,
@@ -84,12 +85,14 @@ fn judge(counts: &Counts, policy: &PromotePolicy, checks: &[CheckResult]) -> (Ve
     }
 }
 
-fn first(new: &TableSnapshot) -> Report {
+async fn first(new: &TableSnapshot, policy: &PromotePolicy) -> Result<Report, VerifyError> {
     let counts = Counts { added: new.status().rows, ..Counts::default() };
     let positions = new.positions().clone();
-    let passed =
-        Report { verdict: Verdict::Pass, ..inconclusive("nothing serves yet that it could be compared with".into()) };
-    Report { counts, positions, ..passed }
+    let (asked, checks) = checks::run_alone(new, &policy.checks).await?;
+    let unlimited = PromotePolicy { max_changed: None, ..policy.clone() };
+    let (verdict, reason) = judge(&counts, &unlimited, &asked);
+    let reason = reason.unwrap_or_else(|| "nothing serves yet that it could be compared with".into());
+    Ok(Report { verdict, counts, positions, checks, ..inconclusive(reason) })
 }
 
 fn inconclusive(reason: String) -> Report {

@@ -2,10 +2,10 @@
 
 use rekap_tiered_storage::Timestamp;
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use crate::catalog::{CatalogError, Entry};
-use crate::event::What;
+use crate::event::{Moved, What};
 
 /// One event: its place, when, who, and what happened in one flat object.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -51,6 +51,10 @@ fn shorten(what: &What, fields: &mut Map<String, Value>) {
                 let short = ["verdict", "reason", "counts", "positions"];
                 fields.extend(report.into_iter().filter(|(name, _)| short.contains(&name.as_str())));
             }
+        }
+        What::GroupPromoted { swaps, .. } | What::GroupRolledBack { swaps, .. } => {
+            let short = |m: &Moved| json!({"job": m.job, "from": m.swap.from, "to": m.swap.to});
+            fields.insert("swaps".into(), swaps.iter().map(short).collect());
         }
         _ => {}
     }

@@ -21,6 +21,9 @@ pub struct JobView {
     pub versions: Vec<u32>,
     /// Whether a rollback is possible now.
     pub rollback: RollbackView,
+    /// Until when what was promoted is watched; see `[promote.watch]`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub watched_until: Option<Timestamp>,
     /// Until when it is frozen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frozen_until: Option<Timestamp>,

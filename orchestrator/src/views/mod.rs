@@ -2,12 +2,16 @@
 
 mod deployment;
 mod event;
+mod group;
 mod job;
 mod plan;
 mod version;
 
 pub use deployment::{Armed, Deployed, Promoted, Promotion, RolledBack};
 pub use event::{EventView, EventsPage};
+pub use group::{GroupJob, GroupMoved, GroupSwapped, GroupView};
 pub use job::{JobView, RollbackView, TableView};
-pub use plan::{Change, PlanInput, PlanRefusal, PlanReport, ReplayGap, ReplayRange, Tiers};
+pub use plan::{
+    Change, InputChange, PlanBase, PlanInput, PlanRefusal, PlanReport, PlanRollback, ReplayGap, ReplayRange, Tiers,
+};
 pub use version::{PartitionView, ProgressView, VerificationState, VerificationView, VersionView};

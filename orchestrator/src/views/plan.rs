@@ -2,13 +2,17 @@
 
 use rekap_jobs::Place;
 use rekap_tiered_storage::{Offset, OffsetRange, Partition, Positions, Tier, TopicName};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::{ColumnChange, SeenReader};
 
 /// What a deploy would do.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct PlanReport {
     /// The job.
     pub job: String,
+    /// What the plan rests on: `deploy` with it is refused once that has moved.
+    pub base: Option<PlanBase>,
     /// The version that serves.
     pub serving: Option<u32>,
     /// The version that the deploy would make, or the live one that it already is; null when it is refused.
@@ -21,7 +25,13 @@ pub struct PlanReport {
     pub policy_only: bool,
     /// What differs from the serving version.
     pub differences: Vec<Change>,
-    /// The output columns and how they fit the serving version's.
+    /// The query, line by line, against the serving version's; empty when it is the same, or nothing serves.
+    pub query_diff: Vec<String>,
+    /// What differs of each input.
+    pub input_changes: Vec<InputChange>,
+    /// What differs of the output columns and the key.
+    pub output_changes: Vec<ColumnChange>,
+    /// What of that readers of the alias would miss, in words.
     pub compatibility: Vec<String>,
     /// Where each input starts, and what the replay reads.
     pub inputs: Vec<PlanInput>,
@@ -29,12 +39,56 @@ pub struct PlanReport {
     pub records: u64,
     /// Bytes of the files that the replay reads; null when it reads the hot tier too.
     pub bytes: Option<u64>,
-    /// How long the replay takes; null until measured.
+    /// How long the replay takes; null until one was measured.
     pub time_ms: Option<u64>,
+    /// What the new table takes on disk; null until a replay of this job was measured.
+    pub disk_bytes: Option<u64>,
+    /// Whether the promotion could be taken back.
+    pub rollback: PlanRollback,
+    /// Who was seen to read the alias since the server started.
+    pub readers: Vec<SeenReader>,
     /// What the developer should know.
     pub warnings: Vec<String>,
     /// Why the deploy would be refused.
     pub refusal: Option<PlanRefusal>,
+}
+
+/// What a plan rests on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PlanBase {
+    /// The job's generation; 0 before its first deploy.
+    pub generation: u64,
+    /// The version that served.
+    pub serving: Option<u32>,
+    /// What decides the rows of what was planned.
+    pub digest: String,
+}
+
+/// Whether a promotion of what is planned could be taken back.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct PlanRollback {
+    /// It could.
+    pub possible: bool,
+    /// To which version.
+    pub to: Option<u32>,
+    /// For how long after the promotion.
+    pub window_ms: u64,
+    /// Why not.
+    pub why_not: Option<String>,
+}
+
+/// What differs of one input.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct InputChange {
+    /// The input's name.
+    pub input: String,
+    /// The field of it; null when the whole input was added or removed.
+    pub field: Option<String>,
+    /// As the serving version has it; null when it has none.
+    pub from: serde_json::Value,
+    /// As the new one has it; null when it has none.
+    pub to: serde_json::Value,
 }
 
 /// One thing that differs from the serving version.

@@ -1,6 +1,6 @@
 //! One version of a job.
 
-use rekap_jobs::RangeStats;
+use rekap_jobs::{LostRange, RangeStats};
 use rekap_tiered_storage::{Offset, Partition, Positions, Tier, Timestamp, TopicName};
 use serde::Serialize;
 
@@ -37,6 +37,9 @@ pub struct VersionView {
     pub digest: String,
     /// When it was deployed.
     pub deployed_at: Timestamp,
+    /// The ranges that are lost and that it was told to do without.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<LostRange>,
     /// When its rollback window ends.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,

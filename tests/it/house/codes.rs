@@ -11,7 +11,7 @@ use super::{ROOMS, read, sources, tracked};
 const PAGES: &str = "docs/runbooks";
 
 /// Pages about operations, and the index.
-const NO_CODE: [&str; 5] = ["README", "promote", "replay", "rollback", "stuck-replay"];
+const NO_CODE: [&str; 6] = ["README", "groups", "promote", "replay", "rollback", "stuck-replay"];
 
 /// Where capitals are headings of tables, currencies, or a double's failure.
 const NO_CODES_WITHIN: [&str; 5] = [

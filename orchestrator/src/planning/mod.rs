@@ -1,8 +1,11 @@
 //! Plans: what a deploy would do, with nothing done.
 
-use std::collections::BTreeMap;
+mod diff;
+mod estimate;
 
-use rekap_jobs::{CompiledJob, JobSpec, Place};
+use std::collections::{BTreeMap, BTreeSet};
+
+use rekap_jobs::{CompiledJob, JobSpec, LostRange, Place};
 use rekap_tables::TableSchema;
 use rekap_tiered_storage::{Extent, Offset, OffsetRange, Partition, Positions, Tier, Topic};
 use serde_json::Value;
@@ -10,8 +13,10 @@ use serde_json::Value;
 use crate::commands::refused;
 use crate::decide::{self, DeployDecision};
 use crate::state::{Job, State};
-use crate::views::{Change, PlanInput, PlanRefusal, PlanReport, ReplayGap, ReplayRange, Tiers};
-use crate::{Orchestrator, Rejection, schema};
+use crate::views::{
+    Change, InputChange, PlanBase, PlanInput, PlanRefusal, PlanReport, PlanRollback, ReplayGap, ReplayRange, Tiers,
+};
+use crate::{ColumnChange, Orchestrator, Rejection, schema};
 
 impl Orchestrator {
     /// What a deploy of `spec` would do.
@@ -22,6 +27,10 @@ impl Orchestrator {
             job: spec.name.clone(),
             serving: job.and_then(|job| job.serving()).map(|version| version.number),
             differences: differences(job.map(|job| &**job), spec),
+            query_diff: query_diff(job.map(|job| &**job), spec),
+            input_changes: input_changes(job.map(|job| &**job), spec),
+            rollback: rollback(job.map(|job| &**job), spec),
+            readers: self.seen_readers(&spec.name),
             ..PlanReport::default()
         };
         match self.plan_replay(&state, spec, &mut report).await {
@@ -42,9 +51,14 @@ impl Orchestrator {
         let start = self.start_of(spec, &topics, None).await?;
         let digest = compiled.digest().to_string();
         let decision = decide::deploy(state, spec, &digest, &topics, &start, false);
+        let generation = state.ever(&spec.name).map_or(0, |job| job.generation);
+        report.base = Some(PlanBase { generation, serving: report.serving, digest: digest.clone() });
         report.digest = Some(digest);
         report.warnings = compiled.warnings().to_vec();
-        report.compatibility = self.compatibility(state, spec, compiled.table_schema());
+        report.warnings.extend(moved_keys(state.job(&spec.name).ok().map(|job| &**job), &topics));
+        report.output_changes = self.output_changes(state, spec, compiled.table_schema());
+        let breaking = report.output_changes.iter().filter(|change| change.breaking);
+        report.compatibility = breaking.map(ToString::to_string).collect();
         report.changes = !matches!(decision, DeployDecision::Same(_));
         report.policy_only = matches!(decision, DeployDecision::Policy(..));
         match decision {
@@ -55,9 +69,27 @@ impl Orchestrator {
                 report.records = report.inputs.iter().map(|input| input.records.cold + input.records.hot).sum();
                 report.warnings.extend(report.inputs.iter().flat_map(lost));
                 report.bytes = self.cold_bytes(&topics, &report.inputs).await?;
+                let job = state.job(&spec.name).ok().map(|job| &**job);
+                report.time_ms = estimate::time_ms(state, job, report.records);
+                report.disk_bytes = estimate::disk_bytes(job, report.records);
             }
         }
         Ok(())
+    }
+
+    /// The ranges from `start` on that neither tier holds any more.
+    pub(crate) async fn lost_from(
+        &self,
+        topics: &BTreeMap<String, Topic>,
+        start: &Positions,
+    ) -> Result<Vec<LostRange>, Rejection> {
+        let inputs = self.inputs(topics, start).await?;
+        let lost = |input: PlanInput| {
+            let range = move |gap: ReplayGap| (input.topic.clone(), gap);
+            input.gaps.into_iter().map(range)
+        };
+        let named = |(topic, gap): (_, ReplayGap)| LostRange { topic, partition: gap.partition, range: gap.range };
+        Ok(inputs.into_iter().flat_map(lost).map(named).collect())
     }
 
     async fn inputs(&self, topics: &BTreeMap<String, Topic>, start: &Positions) -> Result<Vec<PlanInput>, Rejection> {
@@ -91,10 +123,10 @@ impl Orchestrator {
         Ok(Some(bytes))
     }
 
-    fn compatibility(&self, state: &State, spec: &JobSpec, new: &TableSchema) -> Vec<String> {
+    fn output_changes(&self, state: &State, spec: &JobSpec, new: &TableSchema) -> Vec<ColumnChange> {
         let serving = state.job(&spec.name).ok().and_then(|job| job.serving());
         let old = serving.and_then(|version| self.fleet.get(&spec.name, version.number));
-        old.and_then(|old| schema::breaks(old.table.schema(), new)).into_iter().collect()
+        old.map(|old| schema::changes(old.table.schema(), new)).unwrap_or_default()
     }
 }
 
@@ -108,7 +140,7 @@ fn input(name: &str, topic: &Topic, start: &Positions, extents: &BTreeMap<Partit
             ranges.push(ReplayRange { partition: *partition, tier, from: range.from, to: range.to });
         }
         let read = OffsetRange { from, to: extent.hot.end.max(from) };
-        let lost = extent.gaps.iter().filter_map(|gap| gap.intersect(&read));
+        let lost = lost_ranges(extent).filter_map(|gap| gap.intersect(&read));
         gaps.extend(lost.map(|range| ReplayGap { partition: *partition, range }));
     }
     records.cold -= gaps.iter().map(|gap| gap.range.len()).sum::<u64>().min(records.cold);
@@ -116,11 +148,18 @@ fn input(name: &str, topic: &Topic, start: &Positions, extents: &BTreeMap<Partit
     PlanInput { input: name.to_owned(), topic: topic.name.clone(), start, ranges, records, gaps }
 }
 
+/// What neither tier holds any more: gaps of the mirror, and what left the hot tier before the mirror came to it.
+fn lost_ranges(extent: &Extent) -> impl Iterator<Item = OffsetRange> + use<> {
+    let seam = extent.mirrored.map_or(Offset::ZERO, |mirrored| mirrored.to);
+    let ahead = OffsetRange { from: seam, to: extent.hot.earliest.max(seam) };
+    extent.gaps.clone().into_iter().chain((!ahead.is_empty()).then_some(ahead))
+}
+
 /// A warning for each range that the replay would meet and that is gone.
 fn lost(input: &PlanInput) -> impl Iterator<Item = String> + '_ {
     input.gaps.iter().map(|ReplayGap { partition, range }| {
         let (name, topic) = (&input.input, &input.topic);
-        format!("offsets {range} of `{topic}` partition {partition} are gone, and the replay fails there: set `inputs.{name}.start` to {} or later", range.to)
+        format!("offsets {range} of `{topic}` partition {partition} are gone, and the replay fails there: set `inputs.{name}.start` to {} or later, or replay with `--accept-gap` after it failed", range.to)
     })
 }
 
@@ -143,10 +182,73 @@ fn differences(job: Option<&Job>, spec: &JobSpec) -> Vec<Change> {
         old.insert("promote".into(), serde_json::to_value(&job.policy).unwrap_or_default());
     }
     let mut new = fields(spec);
-    let names: std::collections::BTreeSet<String> = old.keys().chain(new.keys()).cloned().collect();
+    let names: BTreeSet<String> = old.keys().chain(new.keys()).cloned().collect();
     let change = |field: String| {
         let (from, to) = (old.remove(&field).unwrap_or_default(), new.remove(&field).unwrap_or_default());
         (from != to).then_some(Change { field, from, to })
     };
     names.into_iter().filter_map(change).collect()
+}
+
+/// The query against the serving version's.
+fn query_diff(job: Option<&Job>, spec: &JobSpec) -> Vec<String> {
+    let serving = job.and_then(|job| job.serving());
+    serving.map(|serving| diff::lines(&serving.spec.query, &spec.query)).unwrap_or_default()
+}
+
+/// What differs of each input, field by field; an input that is new or gone as a whole.
+fn input_changes(job: Option<&Job>, spec: &JobSpec) -> Vec<InputChange> {
+    let Some(serving) = job.and_then(|job| job.serving()) else { return vec![] };
+    let inputs = |spec: &JobSpec| match serde_json::to_value(&spec.inputs) {
+        Ok(Value::Object(inputs)) => inputs,
+        _ => Default::default(),
+    };
+    let (old, new) = (inputs(&serving.spec), inputs(spec));
+    let names: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    names.into_iter().flat_map(|name| input_change(name, old.get(name), new.get(name))).collect()
+}
+
+fn input_change(name: &str, old: Option<&Value>, new: Option<&Value>) -> Vec<InputChange> {
+    let (Some(Value::Object(old)), Some(Value::Object(new))) = (old, new) else {
+        let side = |side: Option<&Value>| side.cloned().unwrap_or_default();
+        return vec![InputChange { input: name.to_owned(), field: None, from: side(old), to: side(new) }];
+    };
+    let fields: BTreeSet<&String> = old.keys().chain(new.keys()).collect();
+    let differing = fields.into_iter().filter(|field| old.get(*field) != new.get(*field));
+    let change = |field: &String| {
+        let side = |side: &serde_json::Map<String, Value>| side.get(field).cloned().unwrap_or_default();
+        InputChange { input: name.to_owned(), field: Some(field.clone()), from: side(old), to: side(new) }
+    };
+    differing.map(change).collect()
+}
+
+/// Whether a promotion of what is planned could be taken back, and for how long.
+fn rollback(job: Option<&Job>, spec: &JobSpec) -> PlanRollback {
+    let window_ms = u64::try_from(spec.promote.rollback_window.0.as_millis()).unwrap_or(u64::MAX);
+    let not = |why: &str| PlanRollback { why_not: Some(why.to_owned()), ..PlanRollback::default() };
+    match job.and_then(|job| job.serving()) {
+        None => not("nothing serves yet that it could go back to"),
+        Some(_) if window_ms == 0 => not("`promote.rollback_window` is 0"),
+        Some(serving) => match &serving.failure {
+            Some(reason) => not(&format!("version {} failed: {reason}", serving.number)),
+            None => PlanRollback { possible: true, to: Some(serving.number), window_ms, why_not: None },
+        },
+    }
+}
+
+/// A warning for each topic to which partitions were added: a key may have records in two of them, in no order between the two.
+fn moved_keys(job: Option<&Job>, topics: &BTreeMap<String, Topic>) -> Vec<String> {
+    let Some(serving) = job.and_then(|job| job.serving()) else { return vec![] };
+    let grown = |(name, topic): (&String, &Topic)| {
+        let before = serving.topics.get(name).filter(|before| before.incarnation == topic.incarnation)?;
+        let (was, is) = (before.config.partitions, topic.config.partitions);
+        (was < is).then(|| {
+            format!(
+                "topic `{}` had {was} partitions when version {} was deployed and has {is}: records of one key may lie in \
+                 two partitions, without an order between them",
+                topic.name, serving.number
+            )
+        })
+    };
+    topics.iter().filter_map(grown).collect()
 }

@@ -1,0 +1,88 @@
+//! Several jobs promoted or rolled back as one: which versions, and whether all of them may.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rekap_tiered_storage::Timestamp;
+
+use super::{Order, PromoteDecision, Promotion, promote, roll_back};
+use crate::Rejection;
+use crate::event::Cause;
+use crate::ready::Conditions;
+use crate::state::{Job, Role, State, Version};
+
+/// What is asked for in a group's promotion.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct GroupPromotion {
+    /// The version of each job; the newest candidate of those that are not named.
+    pub versions: BTreeMap<String, u32>,
+    /// Conditions to waive, of all of them.
+    pub force: Vec<String>,
+}
+
+/// The jobs of a group, by name.
+pub fn members<'a>(state: &'a State, group: &str) -> Result<Vec<&'a Arc<Job>>, Rejection> {
+    let members: Vec<_> = state.jobs().filter(|job| job.policy.group.as_deref() == Some(group)).collect();
+    if members.is_empty() { Err(Rejection::UnknownGroup(group.to_owned())) } else { Ok(members) }
+}
+
+/// The newest version that was not served yet and is newer than what serves.
+pub fn newest_candidate(job: &Job) -> Option<&Version> {
+    let serving = job.serving().map(|serving| serving.number);
+    let mut newest_first = job.versions.values().rev();
+    newest_first
+        .find(|version| version.role == Role::Candidate && Some(version.number) > serving && !version.rolled_back)
+}
+
+/// One order for each job that moves. All or none: one that may not keeps all from moving, and each says why.
+pub fn promote_group(
+    state: &State,
+    group: &str,
+    asked: &GroupPromotion,
+    conditions: impl Fn(&Job, &Version) -> Conditions,
+    actor: &str,
+    now: Timestamp,
+) -> Result<Vec<Order>, Rejection> {
+    let members = members(state, group)?;
+    if let Some(stranger) = asked.versions.keys().find(|name| !members.iter().any(|job| job.name == **name)) {
+        return Err(Rejection::NotInGroup { group: group.to_owned(), job: stranger.clone() });
+    }
+    let (mut orders, mut unready) = (vec![], BTreeMap::new());
+    for job in members {
+        let number = asked.versions.get(&job.name).copied().or_else(|| newest_candidate(job).map(|v| v.number));
+        let Some(number) = number else { continue };
+        let found = conditions(job, job.version(number)?);
+        let promotion = Promotion { force: asked.force.clone(), when_ready: false };
+        match promote(job, number, &promotion, found, (actor, None), now) {
+            Ok(PromoteDecision::Swap(order)) => orders.push(order),
+            Ok(PromoteDecision::Serves | PromoteDecision::Arm(_)) => {}
+            Err(Rejection::NotReady { job, conditions, .. }) => drop(unready.insert(job, conditions)),
+            Err(other) => return Err(other),
+        }
+    }
+    match (unready.is_empty(), orders.is_empty()) {
+        (false, _) => Err(Rejection::GroupNotReady { group: group.to_owned(), jobs: unready }),
+        (true, true) => Err(Rejection::NothingToPromote(group.to_owned())),
+        (true, false) => Ok(orders),
+    }
+}
+
+/// Takes the group's last promotion back: each job to what it served before it. Refused when one of them has moved since, or cannot.
+pub fn roll_back_group(state: &State, group: &str) -> Result<Vec<Order>, Rejection> {
+    let last = state.groups.get(group).and_then(|swaps| swaps.last());
+    let last = last.ok_or_else(|| Rejection::NothingToRollBack(group.to_owned()))?;
+    let mut orders = vec![];
+    for moved in last.iter() {
+        let job = state.job(&moved.job)?;
+        let refused = |to: u32, why: String| Rejection::CannotRollBack { job: moved.job.clone(), to, why };
+        let Some(to) = moved.from else { return Err(refused(moved.to, "nothing served before it".into())) };
+        if job.serving().map(|serving| serving.number) != Some(moved.to) {
+            return Err(refused(to, format!("it was moved on its own since `{group}` was promoted")));
+        }
+        let target = roll_back(job, Some(to))?;
+        let attempt = job.version(target.to)?.attempt;
+        let (from, to, job) = (Some(target.from), target.to, moved.job.clone());
+        orders.push(Order { job, from, to, attempt, cause: Cause::Asked, forced: vec![] });
+    }
+    Ok(orders)
+}

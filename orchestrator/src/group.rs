@@ -1,0 +1,176 @@
+//! Moving the aliases of a group as one: every serving version is held, every other one arrives, and *one* event moves them all.
+//!
+//! Readers load one pointer to the state after that event, so they see all of the group moved or none of it. Turns at the gates are
+//! taken in the order of the jobs' names, so two groups cannot wait for each other; a promotion gives all its turns up as soon as a
+//! rollback of any of its jobs waits. If the process dies before the event is durable nothing has happened; after it, all has.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::{join_all, select_all};
+use rekap_tiered_storage::Timestamp;
+use tokio::sync::MutexGuard;
+use tokio::time::Instant;
+
+use crate::decide::{self, GroupPromotion, Order};
+use crate::event::{Moved, SteppedBack, Swap, What};
+use crate::fleet::Member;
+use crate::gate::Gate;
+use crate::state::State;
+use crate::swap::{Meeting, PROMOTION_LIMIT, ROLLBACK_LIMIT, meet, millis, stepped_back, still_as_ordered, swap};
+use crate::views::{GroupJob, GroupMoved, GroupSwapped, GroupView};
+use crate::{By, Conditions, Orchestrator, Rejection};
+
+impl Orchestrator {
+    /// The jobs of a group and what a promotion or a rollback of it would do.
+    pub fn group(&self, group: &str) -> Result<GroupView, Rejection> {
+        let state = self.state();
+        let members = decide::members(&state, group)?;
+        let job = |job: &&Arc<crate::state::Job>| GroupJob {
+            job: job.name.clone(),
+            serving: job.serving().map(|version| version.number),
+            candidate: decide::newest_candidate(job).map(|version| version.number),
+            ready: decide::newest_candidate(job).map(|version| self.conditions_of(job, version)),
+        };
+        let why_not = decide::roll_back_group(&state, group).err().map(|rejection| rejection.to_string());
+        Ok(GroupView { group: group.to_owned(), jobs: members.iter().map(job).collect(), why_no_rollback: why_not })
+    }
+
+    /// Promotes the newest candidate of every job of the group, or those that are named: all of them or none.
+    pub async fn promote_group(
+        self: &Arc<Self>,
+        group: &str,
+        asked: GroupPromotion,
+        by: By,
+    ) -> Result<GroupSwapped, Rejection> {
+        if let Some(answer) = self.book.answered(&by)? {
+            return Ok(answer);
+        }
+        let state = self.state();
+        let conditions = |job: &crate::state::Job, version: &crate::state::Version| self.conditions_of(job, version);
+        let orders = decide::promote_group(&state, group, &asked, conditions, &by.actor, self.clock.now())?;
+        let (this, group) = (self.clone(), group.to_owned());
+        done(tokio::spawn(async move { this.swap_group_forward(group, orders, by).await }).await)
+    }
+
+    /// Takes the last promotion of the group back, within 250 ms.
+    pub async fn roll_back_group(self: &Arc<Self>, group: &str, by: By) -> Result<GroupSwapped, Rejection> {
+        let (this, group) = (self.clone(), group.to_owned());
+        done(tokio::spawn(async move { this.swap_group_back(group, by).await }).await)
+    }
+
+    async fn swap_group_forward(&self, group: String, orders: Vec<Order>, by: By) -> Result<GroupSwapped, Rejection> {
+        let gates: Vec<Arc<Gate>> = orders.iter().map(|order| self.gates.of(&order.job)).collect();
+        let off = |reason: &str| {
+            let (job, version) = (group.clone(), orders.first().map_or(0, |order| order.to));
+            let reason = reason.to_owned();
+            Rejection::CalledOff { job, version, reason, conditions: Conditions::new() }
+        };
+        let interrupted = select_all(gates.iter().map(|gate| gate.interrupted().boxed()));
+        let met = async {
+            let turns = turns(&gates).await;
+            let begun = Instant::now();
+            Ok::<_, Rejection>((turns, begun, self.meet_all(&orders, PROMOTION_LIMIT).await?))
+        };
+        let (_turns, begun, meetings) = tokio::select! {
+            _ = interrupted => return Err(off("a rollback came first")),
+            met = met => met?,
+        };
+        if let Some(reason) = meetings.iter().find_map(|(_, meeting)| meeting.missed.as_ref()) {
+            return Err(off(reason));
+        }
+        let swaps =
+            orders.into_iter().zip(&meetings).map(|(order, (to, _))| (order, to.positions(), SteppedBack::new()));
+        let swaps: Vec<Planned> = swaps.collect();
+        let name = group.clone();
+        let decide = move |state: &State, now| {
+            let (swaps, answer) = moved(state, now, &name, swaps, millis(begun))?;
+            Ok((Some(What::GroupPromoted { group: name, swaps }), answer))
+        };
+        self.write(&by, "", decide).await
+    }
+
+    async fn swap_group_back(&self, group: String, by: By) -> Result<GroupSwapped, Rejection> {
+        let begun = Instant::now();
+        let before = decide::roll_back_group(&self.state(), &group);
+        let gates: Vec<Arc<Gate>> = before.iter().flatten().map(|order| self.gates.of(&order.job)).collect();
+        let _turns = join_all(gates.iter().map(|gate| gate.urgent_turn())).await;
+        if let Some(answer) = self.book.answered(&by)? {
+            return Ok(answer);
+        }
+        let orders = decide::roll_back_group(&self.state(), &group)?;
+        let meetings = self.meet_all(&orders, ROLLBACK_LIMIT.saturating_sub(begun.elapsed())).await?;
+        let state = self.state();
+        let mut swaps: Vec<Planned> = vec![];
+        for (order, (to, meeting)) in orders.into_iter().zip(&meetings) {
+            let (positions, version) = (to.positions(), state.job(&order.job)?.version(order.to)?);
+            let here = version.positions_within(&positions, &meeting.target);
+            swaps.push((order, positions, stepped_back(&meeting.target, &here)));
+        }
+        let name = group.clone();
+        let decide = move |state: &State, now| {
+            let (swaps, answer) = moved(state, now, &name, swaps, millis(begun))?;
+            Ok((Some(What::GroupRolledBack { group: name, swaps }), answer))
+        };
+        self.write(&by, "", decide).await
+    }
+
+    /// Holds what serves in each job and waits for what takes over, all at the same time.
+    async fn meet_all(&self, orders: &[Order], limit: Duration) -> Result<Vec<(Member, Meeting)>, Rejection> {
+        let state = self.state();
+        let mut pairs = vec![];
+        for order in orders {
+            let version = state.job(&order.job)?.version(order.to)?;
+            let to = self.fleet.get(&order.job, order.to).filter(|to| to.attempt == order.attempt);
+            let why = || Rejection::CalledOff {
+                job: order.job.clone(),
+                version: order.to,
+                reason: "its table is not open yet".into(),
+                conditions: Conditions::new(),
+            };
+            let from = order.from.and_then(|from| self.fleet.get(&order.job, from));
+            pairs.push((from, to.ok_or_else(why)?, version));
+        }
+        let meetings = join_all(pairs.iter().map(|(from, to, version)| meet(from.as_ref(), to, version, limit))).await;
+        Ok(pairs.iter().map(|(_, to, _)| to.clone()).zip(meetings).collect())
+    }
+}
+
+/// One job's part of the swap: the order, where the version that takes over stands, and how far it stepped back.
+type Planned = (Order, rekap_tiered_storage::Positions, SteppedBack);
+
+/// A turn at every gate, taken in order.
+async fn turns(gates: &[Arc<Gate>]) -> Vec<MutexGuard<'_, ()>> {
+    let mut turns = vec![];
+    for gate in gates {
+        turns.push(gate.turn().await);
+    }
+    turns
+}
+
+/// The moves of all jobs, if what each rests on is still so, and the answer.
+fn moved(
+    state: &State,
+    now: Timestamp,
+    group: &str,
+    planned: Vec<Planned>,
+    held_ms: u64,
+) -> Result<(Vec<Moved>, GroupSwapped), Rejection> {
+    let (mut swaps, mut jobs) = (vec![], vec![]);
+    for (order, positions, back) in planned {
+        let job = still_as_ordered(state, &order)?;
+        let swap: Swap = swap(job, now, &order, positions, held_ms, back.clone());
+        let (name, generation) = (order.job.clone(), swap.generation);
+        jobs.push(GroupMoved { job: name.clone(), serving: order.to, generation, stepped_back: back });
+        swaps.push(Moved { job: name, swap: Box::new(swap) });
+    }
+    Ok((swaps, GroupSwapped { group: group.to_owned(), jobs, swap_ms: held_ms }))
+}
+
+fn done(ended: Result<Result<GroupSwapped, Rejection>, tokio::task::JoinError>) -> Result<GroupSwapped, Rejection> {
+    match ended {
+        Ok(answer) => answer,
+        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
+    }
+}
