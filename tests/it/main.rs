@@ -9,6 +9,7 @@ mod github_hour;
 mod house;
 mod ingest;
 mod job_folders;
+mod hoverboard;
 mod judge;
 mod monitoring;
 mod open_formats;
