@@ -2,6 +2,10 @@
 //!
 //! An event that passes here decodes into every column of its topic's schema, has its record key, and is kept byte for byte.
 
+mod quick;
+
+use std::sync::Arc;
+
 use bytes::Bytes;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -10,6 +14,7 @@ use crate::decode::{DecodeCheck, Decoder};
 use crate::partitioner::record_key;
 use crate::schema::{InvalidSchema, Validator, Violation};
 use crate::{NewRecord, Topic};
+use quick::Quick;
 
 /// The largest record: key, value and headers together. Kafka's default as well.
 pub const MAX_RECORD_BYTES: usize = 1 << 20;
@@ -34,6 +39,8 @@ pub struct TopicWriter {
     partitions: u32,
     key: Vec<String>,
     schema: Option<(Validator, Decoder)>,
+    /// The check that most events pass; the schema decides on the others.
+    quick: Option<Arc<Quick>>,
 }
 
 impl TopicWriter {
@@ -41,7 +48,8 @@ impl TopicWriter {
     pub fn new(topic: &Topic) -> Result<Self, InvalidSchema> {
         let config = &topic.config;
         let schema = config.schema.as_ref().map(|schema| Ok((schema.validator()?, schema.decoder()?))).transpose()?;
-        Ok(TopicWriter { partitions: config.partitions, key: config.key.clone(), schema })
+        let quick = config.schema.as_ref().and_then(|schema| Quick::new(schema.raw(), &config.key));
+        Ok(TopicWriter { partitions: config.partitions, key: config.key.clone(), schema, quick: quick.map(Arc::new) })
     }
 
     /// True when records get their key from fields of the event.
@@ -62,11 +70,12 @@ impl TopicWriter {
     pub fn raw(&self, mut record: NewRecord) -> Result<NewRecord, Refused> {
         self.check_size(&record)?;
         self.check_partition(&record)?;
-        if let Some(value) = &record.value {
-            self.check_value(value)?;
-        }
+        let found = match &record.value {
+            Some(value) => self.check_value(value)?,
+            None => None,
+        };
         if record.key.is_none() && !self.key.is_empty() {
-            record.key = Some(self.key_of(record.value.as_deref())?);
+            record.key = Some(found.map_or_else(|| self.key_of(record.value.as_deref()), Ok)?);
             self.check_size(&record)?;
         }
         Ok(record)
@@ -89,13 +98,20 @@ impl TopicWriter {
         }
     }
 
-    fn check_value(&self, value: &[u8]) -> Result<(), Violation> {
-        let Some((validator, decoder)) = &self.schema else { return Ok(()) };
-        validator.check(&serde_json::from_slice::<Value>(value).map_err(not_json)?)?;
-        // A schema admits more than its columns hold: integers past 64 bits, or both of two fields of one name.
-        DecodeCheck::new(decoder)
-            .check(value)
-            .map_err(|failure| Violation { field: failure.field, detail: failure.detail })
+    /// Checks a value; answers its record key where that was found on the way.
+    fn check_value(&self, value: &Bytes) -> Result<Option<Bytes>, Violation> {
+        let Some((validator, decoder)) = &self.schema else { return Ok(None) };
+        let admitted = self.quick.as_ref().and_then(|quick| quick.admit(value));
+        if admitted.is_none() {
+            validator.check(&serde_json::from_slice::<Value>(value).map_err(not_json)?)?;
+        }
+        if admitted.as_ref().is_none_or(|admitted| admitted.decode) {
+            // A schema admits more than its columns hold: integers past 64 bits, or both of two fields of one name.
+            DecodeCheck::new(decoder)
+                .check(value)
+                .map_err(|failure| Violation { field: failure.field, detail: failure.detail })?;
+        }
+        Ok(admitted.and_then(|admitted| admitted.key))
     }
 
     fn key_of(&self, value: Option<&[u8]>) -> Result<Bytes, Violation> {

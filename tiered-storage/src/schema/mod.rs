@@ -15,6 +15,7 @@ use serde_json::Value;
 use crate::decode::{Column, Decoder, InvalidColumns};
 
 pub use evolution::{Compatibility, IncompatibleSchema};
+pub(crate) use validator::compile;
 pub use validator::{Validator, Violation};
 
 /// A topic's JSON Schema as its owner wrote it.

@@ -26,7 +26,8 @@ pub struct Violation {
     pub detail: String,
 }
 
-pub(super) fn compile(schema: &Value) -> Result<Validator, InvalidSchema> {
+/// Compiles a schema that refers to nothing outside of itself.
+pub(crate) fn compile(schema: &Value) -> Result<Validator, InvalidSchema> {
     jsonschema::options()
         .offline()
         .should_validate_formats(true)

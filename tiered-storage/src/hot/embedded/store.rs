@@ -23,6 +23,10 @@ const SWEEP_KEYS: usize = 4_096;
 /// Blocks kept in memory for readers that are not at the end.
 const CACHE_BYTES: u64 = 64 << 20;
 
+/// Appends kept in memory before they become a file. fjall keeps up to four such buffers; what they hold is in the journal, so their size
+/// is memory and nothing else.
+const MEMTABLE_BYTES: u64 = 16 << 20;
+
 /// The open log.
 pub(super) struct Store {
     pub(super) db: Database,
@@ -48,7 +52,9 @@ impl Store {
         // One worker: of several, one asks for work without a pause while another compacts, which costs a core.
         let db = Database::builder(path).cache_size(CACHE_BYTES).worker_threads(1).open().map_err(opening)?;
         // Large entries are kept beside the tree: compaction then moves only their keys.
-        let options = || KeyspaceCreateOptions::default().with_kv_separation(Some(KvSeparationOptions::default()));
+        let separation = || Some(KvSeparationOptions::default());
+        let options =
+            || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES).with_kv_separation(separation());
         let log = db.keyspace("log", options).map_err(opening)?;
         let appended = watch::Sender::new(0);
         let store = Store { db, log, clock, appended, path: path.to_owned(), topics: RwLock::default() };
