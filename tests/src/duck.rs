@@ -20,6 +20,15 @@ pub struct Duck {
     sources: Map<String, Value>,
 }
 
+/// What some work took.
+#[derive(Debug, Clone, Copy)]
+pub struct Took {
+    /// From its start to its end.
+    pub wall: Duration,
+    /// Processor time, on all cores.
+    pub cpu: Duration,
+}
+
 impl Default for Duck {
     fn default() -> Self {
         Duck { folder: tempfile::tempdir().expect("a temporary folder"), sources: Map::new() }
@@ -61,10 +70,12 @@ impl Duck {
         self.answers(queries).await.iter().map(rows_of).collect()
     }
 
-    /// How long one query took, its start-up and the opening of its sources left out.
-    pub async fn time(&self, query: &str) -> Duration {
-        let seconds = self.answers(&[query]).await[0]["seconds"].as_f64().expect("a number");
-        Duration::from_secs_f64(seconds)
+    /// What the last of some queries took, its start-up and the opening of its sources left out.
+    pub async fn time(&self, queries: &[&str]) -> Took {
+        let answers = self.answers(queries).await;
+        let last = answers.last().expect("an answer for each query");
+        let seconds = |name: &str| Duration::from_secs_f64(last[name].as_f64().expect("a number"));
+        Took { wall: seconds("seconds"), cpu: seconds("cpu_seconds") }
     }
 
     async fn answers(&self, queries: &[&str]) -> Vec<Value> {

@@ -5,6 +5,7 @@
 
 #![allow(clippy::print_stderr, reason = "a test run speaks to the person who reads it")]
 
+mod bids;
 mod binary;
 mod browser;
 mod candles;
@@ -15,25 +16,30 @@ mod github;
 mod input;
 mod job;
 mod ledger;
+mod measure;
 mod rows;
 mod seed;
 mod topic;
 mod trades;
 mod wait;
+mod wire;
 mod world;
 
+pub use bids::Bids;
 pub use binary::{Called, Cli, rekap, repository, target_folder};
 pub use browser::{Browser, keys};
 pub use candles::Candles;
 pub use client::{Answer, Client, NDJSON, Request, Unreachable};
-pub use duck::Duck;
+pub use duck::{Duck, Took};
 pub use events::{Events, object_schema};
 pub use github::GitHubHour;
 pub use job::Job;
 pub use ledger::{Ledger, Writer};
+pub use measure::{Durations, Usage, median, size};
 pub use rows::{Row, Scan, assert_same_rows, rows_of};
 pub use seed::seeded;
 pub use topic::{Record, int, list, partitions};
 pub use trades::Trades;
 pub use wait::{DEADLINE, until, until_within};
+pub use wire::Wire;
 pub use world::{World, WorldConfig};
