@@ -294,7 +294,7 @@ impl Rejection {
                 "wait (`rekap wait {job}@{version} --for Ready`), arm it (`--when-ready`), or force a condition other than caught_up"
             ),
             Rejection::CalledOff { .. } => "nothing changed; try again once the candidate keeps up".into(),
-            Rejection::NotForcible(_) => "force any of lag, ready_for, verified, no_gap, schema".into(),
+            Rejection::NotForcible(_) => "force any of lag, ready_for, verified, no_gap, schema, computed".into(),
             Rejection::NothingToRollBack(job) => {
                 format!(
                     "what served earlier can be built again and promoted: `rekap runbook {job}` has the commands, `rekap versions {job}` lists all"

@@ -143,6 +143,7 @@ impl Orchestrator {
             ranges: member.as_ref().and_then(|member| Some(member.runner.as_ref()?.status().ranges)),
             rows: table.rows,
             bytes: member.map_or(0, |member| member.table.bytes()),
+            failed_rows: table.failed_rows,
             dead_letters: table.dead_letters,
             tombstones_skipped: table.tombstones_skipped,
             late: table.late,

@@ -193,6 +193,8 @@ fn altered(config: &TopicConfig, wanted: PutTopic) -> Result<TopicConfig, Proble
 fn changed(config: &TopicConfig, wanted: PutTopic) -> Result<TopicConfig, Problem> {
     let PutTopic { partitions, retention_ms, retention_bytes, key, schema, format: _, compatibility } = wanted;
     let schema = match schema {
+        // The same schema with its fields written in another order changes nothing.
+        Some(Some(raw)) if config.schema.as_ref().is_some_and(|held| *held.raw() == raw) => config.schema.clone(),
         Some(raw) => raw.map(TopicSchema::parse).transpose()?,
         None => config.schema.clone(),
     };

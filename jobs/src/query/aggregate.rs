@@ -9,13 +9,14 @@
 use std::sync::Arc;
 
 use arrow::array::{ArrayRef, BooleanArray, RecordBatch, UInt32Array};
-use arrow::compute::{cast, concat_batches, filter_record_batch, take_record_batch};
+use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
 use arrow::datatypes::{Fields, Schema, SchemaRef};
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryPool;
 use rekap_tables::Gathered;
 
-use super::chain::Chain;
+use super::chain::{Chain, FailedRow};
+use super::fit::{fitted, sql_name};
 use super::grouped::{Accumulators, Aggregate, Grouped, columns_of, selected};
 use super::records::{Change, FailedRecord, Records};
 use super::retention::Retention;
@@ -81,13 +82,30 @@ impl AggregateQuery {
     /// What becomes of the touched keys, given what the table holds of them.
     pub(super) fn apply(&self, touched: RecordBatch, stored: &Gathered) -> Result<Change> {
         let state = self.with_stored(touched, stored)?;
-        let result = self.result(&state)?;
-        let (kept, failed) = self.above.run(&result)?;
-        let mut has_row = vec![false; state.num_rows()];
-        kept.iter().flat_map(|kept| kept.rows.values()).for_each(|row| has_row[*row as usize] = true);
+        let (result, mut failed) = self.result(&state)?;
+        let (kept, no_row) = self.above.run(&result)?;
+        let mut has_row = vec![Some(false); state.num_rows()];
+        kept.iter().flat_map(|kept| kept.rows.values()).for_each(|row| has_row[*row as usize] = Some(true));
+        failed.extend(no_row);
+        failed.iter().for_each(|failed| has_row[failed.row] = None);
         let rows = concat_batches(self.above.schema(), kept.iter().map(|kept| &kept.batch))?;
-        let output_error = failed.into_iter().next().map(|row| row.detail);
+        let rows = match failed.is_empty() {
+            true => rows,
+            false => {
+                let of = kept.iter().flat_map(|kept| kept.rows.values());
+                let whole: BooleanArray = of.map(|row| Some(has_row[*row as usize].is_some())).collect();
+                filter_record_batch(&rows, &whole)?
+            }
+        };
+        let output_error = failed.first().map(|failed| self.describe(&state, failed)).transpose()?;
         Ok(Change { state, has_row: BooleanArray::from(has_row), rows, output_error })
+    }
+
+    /// The key of a row that could not be computed, and why.
+    fn describe(&self, state: &RecordBatch, failed: &FailedRow) -> Result<String> {
+        let key = state.project(&(0..self.key.len()).collect::<Vec<_>>())?.slice(failed.row, 1);
+        let key = rekap_tables::json::values(&key)?.remove(0);
+        Ok(format!("the row of the key {key} cannot be computed: {}", failed.detail))
     }
 
     fn with_stored(&self, touched: RecordBatch, stored: &Gathered) -> Result<RecordBatch> {
@@ -103,16 +121,22 @@ impl AggregateQuery {
         Ok(RecordBatch::try_new(self.state.clone(), columns)?)
     }
 
-    /// The aggregate's own columns: group columns and results.
-    fn result(&self, state: &RecordBatch) -> Result<RecordBatch> {
+    /// The aggregate's own columns: group columns and results. Answers the keys of which a result does not fit into its column, too.
+    fn result(&self, state: &RecordBatch) -> Result<(RecordBatch, Vec<FailedRow>)> {
         let n = state.num_rows();
         let (keys, state) = state.columns().split_at(self.key.len());
         let mut accumulators = Accumulators::new(&self.aggregates)?;
         accumulators.merge(state, &(0..n).collect::<Vec<_>>(), n)?;
         let results = if n == 0 { self.no_results() } else { accumulators.results()? };
         let columns = self.groups.iter().map(|key| keys[*key].clone()).chain(results);
-        let typed = columns.zip(self.result.fields()).map(|(column, field)| cast(&column, field.data_type()));
-        Ok(RecordBatch::try_new(self.result.clone(), typed.collect::<Result<_, _>>()?)?)
+        let (mut typed, mut failed) = (vec![], vec![]);
+        for (column, field) in columns.zip(self.result.fields()) {
+            let (column, too_large) = fitted(&column, field.data_type())?;
+            let detail = || format!("`{}` does not fit into {}", field.name(), sql_name(field.data_type()));
+            failed.extend(too_large.into_iter().map(|row| FailedRow { row, detail: detail() }));
+            typed.push(column);
+        }
+        Ok((RecordBatch::try_new(self.result.clone(), typed)?, failed))
     }
 
     fn no_results(&self) -> Vec<ArrayRef> {

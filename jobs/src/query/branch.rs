@@ -28,13 +28,36 @@ pub(super) fn branches(plan: &LogicalPlan) -> Result<Vec<LogicalPlan>> {
     }
 }
 
-/// The plan without its filters: every record passes.
-pub(super) fn unfiltered(plan: &LogicalPlan) -> Result<LogicalPlan> {
+/// A linear plan without its filters, so that every record passes, and with the named columns of the record behind its own.
+pub(super) fn unfiltered(plan: &LogicalPlan, carried: &[String]) -> Result<LogicalPlan> {
+    let below = match plan {
+        LogicalPlan::Filter(filter) => return unfiltered(&filter.input, carried),
+        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) => unfiltered(plan.inputs()[0], carried)?,
+        scan => return carrying(scan, carried),
+    };
     match plan {
-        LogicalPlan::Filter(filter) => unfiltered(&filter.input),
-        LogicalPlan::Projection(_) | LogicalPlan::SubqueryAlias(_) => over(plan, unfiltered(plan.inputs()[0])?),
-        scan => Ok(scan.clone()),
+        LogicalPlan::Projection(node) => {
+            let columns = below.schema().columns();
+            let behind = columns.into_iter().rev().take(carried.len()).rev();
+            let exprs = node.expr.iter().cloned().chain(behind.map(Expr::Column)).collect();
+            Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(below))?))
+        }
+        other => over(other, below),
     }
+}
+
+/// A scan with some of its columns once more, under names that no SQL has.
+fn carrying(scan: &LogicalPlan, carried: &[String]) -> Result<LogicalPlan> {
+    if carried.is_empty() {
+        return Ok(scan.clone());
+    }
+    let columns = scan.schema().columns();
+    let twice = carried.iter().enumerate().filter_map(|(i, name)| {
+        let column = columns.iter().find(|column| column.name == *name)?;
+        Some(Expr::Column(column.clone()).alias(format!("order {i}")))
+    });
+    let exprs = columns.iter().cloned().map(Expr::Column).chain(twice).collect();
+    Ok(LogicalPlan::Projection(Projection::try_new(exprs, Arc::new(scan.clone()))?))
 }
 
 /// The top node of `plan`, standing over another input with the same columns.

@@ -15,6 +15,8 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_expr::PhysicalExpr;
 
+use rekap_tiered_storage::timestamp_type;
+
 use super::session::Session;
 
 /// A row of steps from an input's columns to output columns.
@@ -214,12 +216,17 @@ fn project(batch: &RecordBatch, exprs: &[Arc<dyn PhysicalExpr>], schema: &Schema
     Ok(RecordBatch::try_new_with_options(schema.clone(), columns, &options)?)
 }
 
-/// The type under which a column is stored: views and dictionaries become what they stand for.
+/// The type under which a column is stored: views and dictionaries become what they stand for, and every timestamp is one in
+/// microseconds and UTC, as those of the records are, whatever unit the functions that made it count in.
 fn plain_type(ty: &DataType) -> DataType {
+    let inner = |field: &Arc<Field>| Arc::new(Field::new(field.name(), plain_type(field.data_type()), true));
     match ty {
         DataType::Utf8View | DataType::LargeUtf8 => DataType::Utf8,
         DataType::BinaryView | DataType::LargeBinary => DataType::Binary,
         DataType::Dictionary(_, value) => plain_type(value),
+        DataType::Timestamp(..) => timestamp_type(),
+        DataType::Struct(fields) => DataType::Struct(fields.iter().map(inner).collect()),
+        DataType::List(item) | DataType::LargeList(item) => DataType::List(inner(item)),
         other => other.clone(),
     }
 }

@@ -13,6 +13,7 @@ mod aggregates;
 mod branch;
 mod chain;
 mod engine;
+mod fit;
 mod gate;
 mod grouped;
 mod inputs;
@@ -20,6 +21,7 @@ mod plan;
 mod records;
 mod refusal;
 mod retention;
+mod rewrite;
 mod session;
 mod shape;
 mod syntax;
@@ -81,7 +83,7 @@ impl CompiledJob {
             return Err(Refusal::new("UNKNOWN_INPUT", detail, remedy).at(place));
         }
         let session = Session::new(&schemas).map_err(Refusal::planner)?;
-        let plan = session.analyze(syntax.statement()).await.map_err(Refusal::planner)?;
+        let plan = session.plan(&syntax).await.map_err(Refusal::planner)?;
         let shape = Shape::of(plan, &syntax)?;
         let mut warnings = vec![];
         let mut planner =

@@ -39,11 +39,11 @@ pub struct FailedRecord {
 pub struct Change {
     /// Key and state columns, each key once.
     pub state: RecordBatch,
-    /// For each row of `state`: whether the key has an output row.
+    /// For each row of `state`: whether the key has an output row. NULL: it has none, because it could not be computed.
     pub has_row: BooleanArray,
     /// The output rows of the keys that have one, in the order of `state`.
     pub rows: RecordBatch,
-    /// The first reason why the output row of a key could not be computed, if there was one. Such a key has no row.
+    /// The first key whose output row could not be computed, and why, if there was one.
     pub output_error: Option<String>,
 }
 

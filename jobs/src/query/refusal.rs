@@ -6,6 +6,8 @@ use datafusion::common::{DataFusionError, Diagnostic, Spans};
 use datafusion::sql::sqlparser::tokenizer;
 use serde::{Deserialize, Serialize};
 
+use super::session::is_clash;
+
 /// A place in the SQL, both counted from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Place {
@@ -74,7 +76,15 @@ impl Refusal {
         let place = error.diagnostic().and_then(place_of);
         let detail = error.strip_backtrace();
         let place = place.or_else(|| place_in_text(&detail));
-        Refusal::new("INVALID_SQL", detail, "correct the SQL").at(place)
+        if is_clash(&error) {
+            let remedy = "give one of them another name with AS";
+            return Refusal::new("DUPLICATE_COLUMN", detail, remedy).at(place);
+        }
+        let remedy = match detail.contains("No field named") {
+            true => "correct the name; unquoted names are read in lower case, so write \"createdAt\" with its quotes",
+            false => "correct the SQL",
+        };
+        Refusal::new("INVALID_SQL", detail, remedy).at(place)
     }
 }
 

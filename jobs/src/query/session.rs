@@ -4,14 +4,25 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arrow::datatypes::SchemaRef;
-use datafusion::common::DFSchema;
+use datafusion::common::{DFSchema, DataFusionError};
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::error::Result;
 use datafusion::execution::SessionState;
+use datafusion::logical_expr::simplify::SimplifyContext;
 use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion::optimizer::simplify_expressions::ExprSimplifier;
 use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
+
+use super::syntax::Syntax;
+
+/// True when two expressions have one name for the planner.
+pub(super) fn is_clash(error: &DataFusionError) -> bool {
+    let message = error.strip_backtrace();
+    let clashes = ["unique expression names", "duplicate unqualified field name", "which would be ambiguous"];
+    clashes.iter().any(|clash| message.contains(clash))
+}
 
 /// Plans SQL over the inputs of one job.
 pub(super) struct Session(SessionState);
@@ -32,9 +43,28 @@ impl Session {
     }
 
     /// The analyzed plan: names resolved, types coerced, nothing rewritten for speed.
-    pub(super) async fn analyze(&self, statement: Statement) -> Result<LogicalPlan> {
+    pub(super) async fn plan(&self, syntax: &Syntax) -> Result<LogicalPlan> {
+        match self.analyze(syntax.statement()).await {
+            Err(error) if is_clash(&error) && !syntax.cast_types().is_empty() => {
+                let mut types = BTreeMap::new();
+                for ty in syntax.cast_types() {
+                    types.insert(ty.clone(), self.engine_type(&ty).await?);
+                }
+                self.analyze(syntax.statement_with_casts_as_calls(&types)).await.map_err(|_| error)
+            }
+            plan => plan,
+        }
+    }
+
+    async fn analyze(&self, statement: Statement) -> Result<LogicalPlan> {
         let plan = self.0.statement_to_plan(statement).await?;
         self.0.analyzer().execute_and_check(plan, self.0.config_options(), |_, _| {})
+    }
+
+    /// What the engine calls a type that SQL writes so.
+    async fn engine_type(&self, sql: &str) -> Result<String> {
+        let plan = self.0.create_logical_plan(&format!("SELECT CAST(NULL AS {sql})")).await?;
+        Ok(plan.schema().field(0).data_type().to_string())
     }
 
     /// The plan as it is to be run.
@@ -43,7 +73,14 @@ impl Session {
     }
 
     /// An expression that can be evaluated over batches of that schema.
+    /// Some functions (`coalesce`, `arrow_cast`) are only names until they are simplified to what can be evaluated.
     pub(super) fn physical(&self, expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
-        self.0.create_physical_expr(expr.clone(), schema)
+        let context = SimplifyContext::builder()
+            .with_schema(Arc::new(schema.clone()))
+            .with_config_options(self.0.config_options().clone())
+            .build();
+        let simplifier = ExprSimplifier::new(context);
+        let expr = simplifier.coerce(expr.clone(), schema)?;
+        self.0.create_physical_expr(simplifier.simplify(expr)?, schema)
     }
 }

@@ -151,7 +151,14 @@ impl Gate<'_> {
 
     fn part(&self, expr: &Expr) -> Result<(), Refusal> {
         match expr {
-            Expr::ScalarFunction(call) if !is_stable(call.func.name(), call.func.signature().volatility) => {
+            Expr::ScalarFunction(call) if of_the_engine(call.func.name()) => {
+                let name = call.func.name();
+                let detail =
+                    format!("`{name}()` tells of the engine, which changes with an upgrade, and not of the record");
+                let place = self.place_of_call(name, call.func.aliases());
+                Err(Refusal::new("NOT_DETERMINISTIC", detail, "remove it").at(place))
+            }
+            Expr::ScalarFunction(call) if !is_stable(call.func.signature().volatility) => {
                 let name = call.func.name();
                 let detail = format!("`{name}()` gives another result when history is replayed");
                 let remedy = "use a time that the record carries, such as _timestamp";
@@ -188,18 +195,23 @@ impl Gate<'_> {
     fn refuse_expression(&self, expr: &Expr) -> Refusal {
         let name = expr.variant_name();
         let place = place_in(expr).or_else(|| self.syntax.place_of_function(name));
-        Refusal::new(
-            "NOT_INCREMENTAL",
-            format!("`{expr}` ({name}) cannot be run range by range"),
-            "use plain expressions",
-        )
-        .at(place)
+        let remedy = match expr {
+            Expr::Unnest(_) => "one record gives one row: take an item, as in tags[1], or send one record per item",
+            Expr::Placeholder(_) => "write the value itself",
+            _ => "use plain expressions",
+        };
+        Refusal::new("NOT_INCREMENTAL", format!("`{expr}` ({name}) cannot be run range by range"), remedy).at(place)
     }
 }
 
-/// Whether a function gives the same for the same arguments, for ever: `version()` is called immutable and changes with an upgrade.
-fn is_stable(name: &str, volatility: Volatility) -> bool {
-    volatility == Volatility::Immutable && name != "version"
+/// Whether a function gives the same for the same arguments, for ever.
+fn is_stable(volatility: Volatility) -> bool {
+    volatility == Volatility::Immutable
+}
+
+/// Functions that are called immutable and are so only until the next upgrade of the engine.
+fn of_the_engine(name: &str) -> bool {
+    matches!(name, "version" | "arrow_typeof" | "arrow_metadata" | "arrow_field" | "with_metadata")
 }
 
 /// The name of a plan's top node, for people.

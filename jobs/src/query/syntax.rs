@@ -3,6 +3,7 @@
 //! It is there for good messages. What may pass is decided by the walk over the analyzed plan ([`super::shape`]), which knows names
 //! and types and has a list of what is allowed.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
 
 use datafusion::sql::parser::{DFParserBuilder, Statement};
@@ -14,6 +15,7 @@ use datafusion::sql::sqlparser::dialect::GenericDialect;
 
 use super::gate::Gate;
 use super::refusal::{Place, Refusal};
+use super::rewrite::{always, cast_types, casts_as_calls};
 use super::tokens::Tokens;
 
 /// The SQL of a job: exactly one `SELECT`.
@@ -49,7 +51,26 @@ impl Syntax {
 
     /// The statement to plan.
     pub(super) fn statement(&self) -> Statement {
-        Statement::Statement(Box::new(SqlStatement::Query(self.query.clone())))
+        self.rewritten(|_| {})
+    }
+
+    /// The types that it casts to, as SQL writes them.
+    pub(super) fn cast_types(&self) -> BTreeSet<String> {
+        let mut query = self.query.clone();
+        always(&mut query);
+        cast_types(&query)
+    }
+
+    /// The statement with its casts written as calls; `types` has the engine's name of each type that it casts to.
+    pub(super) fn statement_with_casts_as_calls(&self, types: &BTreeMap<String, String>) -> Statement {
+        self.rewritten(|query| casts_as_calls(query, types))
+    }
+
+    fn rewritten(&self, further: impl FnOnce(&mut Query)) -> Statement {
+        let mut query = self.query.clone();
+        always(&mut query);
+        further(&mut query);
+        Statement::Statement(Box::new(SqlStatement::Query(query)))
     }
 
     /// The first name in FROM that is neither an input nor a CTE.

@@ -52,22 +52,20 @@ impl Tokens {
     }
 
     fn check(&self) -> Result<(), Refusal> {
-        let (mut chains, mut selects) = (vec![0], 0);
+        let (mut levels, mut selects) = (vec![Level::default()], 0);
         for token in &self.0 {
-            let kind = kind(&token.token);
-            let chain = chains.last_mut().expect("the outermost chain is never closed");
-            match kind {
-                Kind::Open => chains.push(0),
-                Kind::Close => close(&mut chains),
-                Kind::Break => *chain = 0,
-                Kind::Link => *chain += 1,
+            match kind(&token.token) {
+                Kind::Open { case } => levels.push(Level { case, ..Level::default() }),
+                Kind::Close { case } => close(&mut levels, case),
+                Kind::Break => innermost(&mut levels).end_chain(),
+                Kind::Link => innermost(&mut levels).chain += 1,
                 Kind::Select => {
-                    *chain = 0;
+                    innermost(&mut levels).end_chain();
                     selects += 1;
                 }
                 Kind::Other => {}
             }
-            if selects > MAX_SELECTS || chains.last().is_some_and(|chain| *chain > MAX_CHAIN) {
+            if selects > MAX_SELECTS || innermost(&mut levels).chain > MAX_CHAIN {
                 let detail = format!("the SQL chains more than {MAX_CHAIN} operators or {MAX_SELECTS} SELECTs");
                 return Err(Refusal::new("QUERY_TOO_LONG", detail, "write it shorter").at(Place::of(token.span)));
             }
@@ -76,20 +74,50 @@ impl Tokens {
     }
 }
 
+/// What stands between one parenthesis, or CASE, and its end.
+#[derive(Default)]
+struct Level {
+    /// It was opened by CASE, and END closes it.
+    case: bool,
+    /// How deep the tree of the chain under way is.
+    chain: usize,
+    /// How deep that of the deepest chain before it was.
+    deepest: usize,
+}
+
+impl Level {
+    fn end_chain(&mut self) {
+        self.deepest = self.deepest.max(self.chain);
+        self.chain = 0;
+    }
+}
+
+fn innermost(levels: &mut [Level]) -> &mut Level {
+    levels.last_mut().expect("the outermost level is never closed")
+}
+
+/// Goes on with the chain around a level that ends: it is at least as deep as what it holds. END may be a column's name.
+fn close(levels: &mut Vec<Level>, case: bool) {
+    if levels.len() == 1 || (case && !innermost(levels).case) {
+        return;
+    }
+    let mut inner = levels.pop().expect("there are two at least");
+    inner.end_chain();
+    let outer = innermost(levels);
+    outer.chain = outer.chain.max(inner.deepest + 1);
+}
+
 fn place(location: datafusion::sql::sqlparser::tokenizer::Location) -> Option<Place> {
     (location.line > 0).then_some(Place { line: location.line, column: location.column })
 }
 
-/// Goes on with the chain around a closed parenthesis.
-fn close(chains: &mut Vec<usize>) {
-    if chains.len() > 1 {
-        chains.pop();
-    }
-}
-
 enum Kind {
-    Open,
-    Close,
+    Open {
+        case: bool,
+    },
+    Close {
+        case: bool,
+    },
     /// Begins a new chain.
     Break,
     /// Makes the chain one longer.
@@ -100,14 +128,17 @@ enum Kind {
 
 fn kind(token: &Token) -> Kind {
     match token {
-        Token::LParen => Kind::Open,
-        Token::RParen => Kind::Close,
+        Token::LParen => Kind::Open { case: false },
+        Token::RParen => Kind::Close { case: false },
         Token::Comma | Token::SemiColon => Kind::Break,
         Token::Word(word) => match word.keyword {
             Keyword::SELECT => Kind::Select,
+            Keyword::CASE => Kind::Open { case: true },
+            Keyword::END => Kind::Close { case: true },
             Keyword::FROM | Keyword::WHERE | Keyword::GROUP | Keyword::HAVING => Kind::Break,
+            Keyword::WHEN | Keyword::THEN | Keyword::ELSE => Kind::Break,
             Keyword::AND | Keyword::OR | Keyword::NOT | Keyword::IS | Keyword::LIKE | Keyword::ILIKE => Kind::Link,
-            Keyword::BETWEEN | Keyword::IN | Keyword::COLLATE | Keyword::AT | Keyword::CASE => Kind::Link,
+            Keyword::BETWEEN | Keyword::IN | Keyword::COLLATE | Keyword::AT => Kind::Link,
             _ => Kind::Other,
         },
         Token::Number(..) | Token::SingleQuotedString(_) | Token::EOF => Kind::Other,
@@ -137,5 +168,19 @@ mod tests {
         assert_eq!(check_size(&format!("SELECT k, {} FROM t GROUP BY k", columns.join(", "))), Ok(()));
         let tests: Vec<String> = (0..200).map(|i| format!("k = 'x{i}'")).collect();
         assert_eq!(check_size(&format!("SELECT k FROM t WHERE {}", tests.join(" OR "))), Ok(()));
+        let numbers: Vec<String> = (0..3_000).map(|i| format!("-{i}")).collect();
+        assert_eq!(check_size(&format!("SELECT k FROM t WHERE n IN ({})", numbers.join(", "))), Ok(()));
+        let whens: Vec<String> = (0..400).map(|i| format!("WHEN t.k = {i} THEN -{i}")).collect();
+        assert_eq!(check_size(&format!("SELECT CASE {} ELSE 0 END FROM t", whens.join(" "))), Ok(()));
+    }
+
+    #[test]
+    fn chains_that_nest_in_each_other_are_one_long_chain() {
+        let deep = |open: &str, close: &str| {
+            (0..5).fold("1".to_owned(), |inner, _| format!("{open}{inner}{}{close}", " + 1".repeat(300)))
+        };
+        assert_eq!(check_size(&format!("SELECT {}", deep("(", ")"))).unwrap_err().code, "QUERY_TOO_LONG");
+        let deep = deep("CASE WHEN true THEN ", " END");
+        assert_eq!(check_size(&format!("SELECT {deep}")).unwrap_err().code, "QUERY_TOO_LONG");
     }
 }

@@ -130,16 +130,20 @@ impl Driver {
             true => Run::Live,
             false => Run::CatchingUp,
         });
-        let output_error = commit.1;
-        self.status.send_if_modified(|status| {
-            let changes = output_error.is_some() && status.output_error != output_error;
-            if changes {
-                status.output_error = output_error;
-            }
-            changes
-        });
+        self.tell_failed_rows(after.failed_rows, commit.1);
         self.answer(&after.positions);
         Ok(Turn::Committed)
+    }
+
+    /// Tells that so many rows cannot be computed, one of which the last range met for that reason.
+    fn tell_failed_rows(&self, failed_rows: u64, reason: Option<String>) {
+        self.status.send_if_modified(|status| {
+            let known = status.output_error.take();
+            let now = if failed_rows > 0 { reason.or_else(|| known.clone()) } else { None };
+            status.failed_rows = failed_rows;
+            status.output_error = now;
+            status.output_error != known
+        });
     }
 
     /// The readable ends of all partitions.

@@ -57,6 +57,15 @@ impl RangeError {
             "correct the query or the columns and deploy again, or set on_error = \"dead-letter\"",
         )
     }
+
+    /// A key whose row cannot be computed, in a job with `on_error = "fail"`.
+    pub(super) fn output(detail: &str) -> Self {
+        RangeError::fatal(
+            "OUTPUT_FAILED",
+            detail,
+            "write the query so that it can be, as with nullif(x, 0) or TRY_CAST, and deploy it",
+        )
+    }
 }
 
 impl From<LogError> for RangeError {

@@ -177,6 +177,7 @@ fn reads(job: &CompiledJob, accept_gap: bool) -> Vec<Arc<ReadPlan>> {
 
 fn first_status(table: &Table, clock: &dyn Clock) -> RunnerStatus {
     let at = table.status();
+    let unmet = || format!("{} rows cannot be computed", at.failed_rows);
     RunnerStatus {
         run: Run::Replaying,
         positions: at.positions.clone(),
@@ -188,7 +189,8 @@ fn first_status(table: &Table, clock: &dyn Clock) -> RunnerStatus {
         last_progress_at: clock.now(),
         dead_letters: at.dead_letters,
         problem: None,
-        output_error: None,
+        failed_rows: at.failed_rows,
+        output_error: (at.failed_rows > 0).then(unmet),
         ranges: RangeStats::default(),
     }
 }

@@ -60,6 +60,9 @@ impl Bench {
         let (late, horizon) = (touched.late, self.job.horizon(horizon, &touched));
         let stored = self.table.gather(&self.job.keys(&touched)?)?;
         let change = self.job.apply(touched, &stored)?;
+        if let Some(detail) = change.output_error.as_ref().filter(|_| self.job.inputs().iter().any(fails)) {
+            return Err(RangeError::output(detail));
+        }
         let from = cut
             .ranges
             .keys()
@@ -137,6 +140,11 @@ impl Bench {
     }
 }
 
+/// Whether a record of the input that cannot be used stops the version.
+fn fails(input: &JobInput) -> bool {
+    input.on_error == OnError::Fail
+}
+
 impl Aside {
     /// Takes what is no row out of a batch.
     fn take(&mut self, number: usize, input: &JobInput, batch: &mut InputBatch) -> Result<(), RangeError> {
@@ -154,7 +162,7 @@ impl Aside {
     }
 
     fn put(&mut self, number: usize, input: &JobInput, letter: DeadLetter) -> Result<(), RangeError> {
-        if input.on_error == OnError::Fail {
+        if fails(input) {
             return Err(RangeError::record(&letter.topic, letter.partition, letter.offset, &letter.detail));
         }
         self.bytes += size_of::<DeadLetter>() + letter.detail.len() + letter.value.as_ref().map_or(0, Vec::len);

@@ -65,7 +65,9 @@ pub struct RunnerStatus {
     pub dead_letters: u64,
     /// What is being tried again, and why.
     pub problem: Option<String>,
-    /// Why the row of some key could not be computed. Such a key has no row until it can be.
+    /// How many keys have no row because it cannot be computed.
+    pub failed_rows: u64,
+    /// One of these keys, and why. Known from when the runner met it.
     pub output_error: Option<String>,
     /// The ranges committed since it started.
     pub ranges: RangeStats,

@@ -341,3 +341,37 @@ async fn a_paused_runner_stays_and_goes_on_when_resumed() {
     runner.resume();
     reaches(&runner, &end).await;
 }
+
+const SHARES: &str = "SELECT k, count(*) AS n, 100 / sum(v) AS s FROM t GROUP BY k";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_cannot_be_computed_is_told_until_it_can_be_and_after_a_restart() {
+    let world = World::new().await;
+    let job = world.job(TOML, SHARES).await;
+    let table = world.table(&job, 1).await;
+    let runner = Runner::spawn(world.init(&job, &table)).unwrap();
+    let end = world.append(0, [event(0, 5), event(1, 0)]).await;
+    let status = until(&runner, "failed row", |status| status.positions.reached(&end) && status.failed_rows == 1).await;
+    let problem = status.output_error.unwrap();
+    assert!(problem.contains("{\"k\":\"k1\"}") && problem.contains("Divide by zero"), "{problem}");
+    assert_eq!(rows(&table.snapshot()), [("k0".into(), 1, 20)]);
+    runner.stop().await;
+    let runner = Runner::spawn(world.init(&job, &table)).unwrap();
+    assert_eq!((runner.status().failed_rows, runner.status().output_error.is_some()), (1, true));
+    world.append(0, [event(1, 4)]).await;
+    let status = until(&runner, "mended row", |status| status.failed_rows == 0).await;
+    assert_eq!(status.output_error, None);
+    assert_eq!(rows(&table.snapshot()), [("k0".into(), 1, 20), ("k1".into(), 2, 25)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_cannot_be_computed_fails_the_version_where_that_is_asked_for() {
+    let world = World::new().await;
+    world.append(0, [event(0, 5), event(1, 0)]).await;
+    let job = world.job(&format!("{TOML}on_error = 'fail'\n"), SHARES).await;
+    let table = world.table(&job, 1).await;
+    let runner = Runner::spawn(world.init(&job, &table)).unwrap();
+    let failed = until(&runner, "failure", |status| matches!(status.run, Run::Failed { .. })).await;
+    assert!(matches!(failed.run, Run::Failed { reason } if reason.code == "OUTPUT_FAILED"));
+    assert_eq!(table.status().rows, 0);
+}

@@ -113,3 +113,78 @@ fn the_digest_follows_what_decides_rows_and_nothing_else() {
     assert_ne!(digest(&|spec| spec.key.reverse()), same);
     assert_eq!(same.to_string().parse::<Digest>().unwrap(), same);
 }
+
+/// The same JSON with the fields of every object in the other order.
+fn reversed(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => fields.into_iter().rev().map(|(name, value)| (name, reversed(value))).collect(),
+        Value::Array(items) => items.into_iter().map(reversed).collect(),
+        other => other,
+    }
+}
+
+#[test]
+fn the_digest_does_not_follow_the_order_in_which_fields_are_written() {
+    let json = serde_json::to_value(spec()).unwrap();
+    let other = JobSpec::from_json(reversed(json.clone()), "SELECT 1").unwrap();
+    assert_ne!(json.to_string(), reversed(json.clone()).to_string());
+    assert_eq!(other.digest(&BTreeMap::new()), spec().digest(&BTreeMap::new()));
+}
+
+/// What is written into `job.toml`, the field that is refused, and what the refusal says of it and of what to write.
+const REFUSED: [(&str, &str, &str); 34] = [
+    ("name", "", "`` is no name"),
+    ("name", "\"Bpi\"", "`Bpi` is no name"),
+    ("name", "\"1st\"", "use 1 to 63 of a-z 0-9 _, a letter first"),
+    ("name", "\"a-b\"", "is no name"),
+    ("name", "5", "write text"),
+    ("key", "\"currency\"", "write a list"),
+    ("key", "[5]", "write a list of texts"),
+    ("key", "[\"a\", \"a\"]", "names `a` twice"),
+    ("order", "{}", "write a list"),
+    ("order", "[\"x\", \"x\"]", "names `x` twice"),
+    ("time", "[\"minute\"]", "write text"),
+    ("time", "\"hour\"", "is not in the key"),
+    ("retain", "\"5 weeks\"", "write a number and ms, s, m, h or d"),
+    ("retain", "400", "write text"),
+    ("retain", "\"-1d\"", "is no duration"),
+    ("retain", "\"1.5h\"", "is no duration"),
+    ("inputs", "[]", "write a table of fields"),
+    ("inputs", "{}", "is empty"),
+    ("inputs.Ticks", "{ topic = \"ticks\" }", "is no name"),
+    ("inputs.ticks.topic", "\"a topic\"", "a topic"),
+    ("inputs.ticks.topic", "5", "write text"),
+    ("inputs.ticks.start", "\"yesterday\"", "\"beginning\", \"end\", an RFC 3339 time"),
+    ("inputs.ticks.start", "{ \"0\" = -5 }", "offsets as in"),
+    ("inputs.ticks.start", "{ \"x\" = 5 }", "offsets as in"),
+    ("inputs.ticks.on_error", "\"ignore\"", "neither \"dead-letter\" nor \"fail\""),
+    ("inputs.ticks.columns", "[]", "write a table of fields"),
+    ("inputs.ticks.columns.price", "\"money\"", "one of bigint, double, text"),
+    ("inputs.ticks.columns.price", "{ type = \"double\", pth = \"/p\" }", "one of bigint, double, text"),
+    ("promote.auto", "\"yes\"", "write true or false"),
+    ("promote.max_lag", "5", "write text"),
+    ("promote.ready_for", "\"soon\"", "is no duration"),
+    ("promote.max_changed", "\"5\"", "as in `5%`"),
+    ("promote.max_changed", "\"101%\"", "a number from 0 to 100"),
+    ("promote.checks", "{}", "write a list"),
+];
+
+#[test]
+fn every_field_of_a_job_file_refuses_what_it_cannot_be_and_says_what_to_write() {
+    for (field, value, says) in REFUSED {
+        let value = if value.is_empty() { "\"\"" } else { value };
+        let mut table: toml::Table = TOML.parse().unwrap();
+        let parsed: toml::Table = format!("x = {value}").parse().unwrap();
+        let (path, last) = field.rsplit_once('.').unwrap_or(("", field));
+        let within = path.split('.').filter(|step| !step.is_empty()).fold(&mut table, |table, step| {
+            table.entry(step).or_insert_with(|| toml::Value::Table(toml::Table::new())).as_table_mut().unwrap()
+        });
+        within.insert(last.to_owned(), parsed["x"].clone());
+        let error = JobSpec::from_toml(&table.to_string(), "SELECT 1").unwrap_err();
+        assert!(error.field == field, "{field} = {value}: {error}");
+        assert!(error.to_string().contains(says), "{field} = {value}: {error}");
+    }
+    assert_eq!(JobSpec::from_toml("name = ", "SELECT 1").unwrap_err().field, "job.toml");
+    assert_eq!(JobSpec::from_toml("", "SELECT 1").unwrap_err().field, "name");
+    assert_eq!(JobSpec::from_toml(TOML, " \n").unwrap_err().field, "query");
+}

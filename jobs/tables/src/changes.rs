@@ -8,7 +8,7 @@ use fjall::Slice;
 use crate::codec::{Encoded, Keys};
 use crate::gather::Seen;
 use crate::layout::{
-    self, HAS_ROW, MAX_ROW_KEY_BYTES, ROWS, STATE, TIMES, dead_letter_place, key_of_time_place, place,
+    self, FAILED_ROW, HAS_ROW, MAX_ROW_KEY_BYTES, ROWS, STATE, TIMES, dead_letter_place, key_of_time_place, place,
 };
 use crate::table::Inner;
 use crate::{Commit, DeadLetter, TableError, TableStatus};
@@ -35,7 +35,7 @@ struct Written {
 struct Expired {
     key: Vec<u8>,
     time_place: Slice,
-    had_row: bool,
+    flags: Option<u8>,
 }
 
 /// All that a commit changes.
@@ -64,15 +64,17 @@ impl Changes {
     }
 
     fn advance(&mut self, commit: &Commit) {
-        let (new_keys, new_rows, lost_rows) = self.written.counts();
-        let expired_rows = self.expired.iter().filter(|expired| expired.had_row).count() as u64;
+        let (new_keys, rows, failed) = self.written.counts();
+        let expired = |flag| self.expired.iter().filter(|expired| has(expired.flags, flag)).count() as u64;
+        let (expired_rows, expired_failed) = (expired(HAS_ROW), expired(FAILED_ROW));
         let status = &mut self.status;
         for (topic, partition, next) in commit.to.iter() {
             status.positions.set(topic, partition, next);
         }
         status.commit_seq += 1;
         status.keys = status.keys + new_keys - self.expired.len() as u64;
-        status.rows = status.rows + new_rows - lost_rows - expired_rows;
+        status.rows = status.rows + rows.new - rows.lost - expired_rows;
+        status.failed_rows = status.failed_rows + failed.new - failed.lost - expired_failed;
         status.dead_letters += self.dead_letters.len() as u64;
         status.tombstones_skipped += commit.tombstones_skipped;
         status.late += commit.late;
@@ -101,7 +103,9 @@ impl Changes {
             .map(|at| (written.row_keys.key(at), Some(written.rows.row(written.row_keys.index(at)))))
             .collect();
         rows.extend(written.lost_rows().map(|key| (key, None)));
-        rows.extend(self.expired.iter().filter(|expired| expired.had_row).map(|expired| (&expired.key[..], None)));
+        rows.extend(
+            self.expired.iter().filter(|expired| has(expired.flags, HAS_ROW)).map(|expired| (&expired.key[..], None)),
+        );
         sort_by_key(&mut rows);
         rows
     }
@@ -113,10 +117,7 @@ impl Changes {
             .places()
             .map(|at| {
                 let index = written.keys.index(at);
-                (
-                    written.keys.key(at),
-                    Some((u8::from(written.has_row.value(index)) * HAS_ROW, written.state.row(index))),
-                )
+                (written.keys.key(at), Some((written.flags_now(index), written.state.row(index))))
             })
             .collect();
         state.extend(self.expired.iter().map(|expired| (&expired.key[..], None)));
@@ -185,27 +186,34 @@ impl Written {
 
     /// Each key that says that it has a row has one, and no other row is there: the exact row count rests on this.
     fn check(self, table: &Inner) -> Result<Self, TableError> {
-        let with_row = self.keys.places().filter(|at| self.has_row.value(self.keys.index(*at)));
+        let with_row = self.keys.places().filter(|at| self.flags_now(self.keys.index(*at)) == HAS_ROW);
         let matches = with_row.map(|at| self.keys.key(at)).eq(self.row_keys.places().map(|at| self.row_keys.key(at)));
         if matches { Ok(self) } else { Err(table.contradiction("the rows are not those of the keys that have one")) }
     }
 
-    /// The number of keys that are new, of rows that are new, and of rows that are gone.
-    fn counts(&self) -> (u64, u64, u64) {
-        let mut counts = (0, 0, 0);
-        for at in self.keys.places() {
-            let had_row = had_row(self.flags[at]);
-            let has_row = self.has_row.value(self.keys.index(at));
-            counts.0 += u64::from(self.flags[at].is_none());
-            counts.1 += u64::from(has_row && !had_row);
-            counts.2 += u64::from(had_row && !has_row);
+    /// The flags of the key of that index in the commit.
+    fn flags_now(&self, index: usize) -> u8 {
+        match (self.has_row.is_null(index), self.has_row.value(index)) {
+            (true, _) => FAILED_ROW,
+            (false, has_row) => u8::from(has_row) * HAS_ROW,
         }
-        counts
+    }
+
+    /// The number of keys that are new, and how the numbers of rows and of failed rows change.
+    fn counts(&self) -> (u64, Change, Change) {
+        let (mut new_keys, mut rows, mut failed) = (0, Change::default(), Change::default());
+        for at in self.keys.places() {
+            let (before, now) = (self.flags[at], Some(self.flags_now(self.keys.index(at))));
+            new_keys += u64::from(before.is_none());
+            rows.count(before, now, HAS_ROW);
+            failed.count(before, now, FAILED_ROW);
+        }
+        (new_keys, rows, failed)
     }
 
     /// The keys that had a row and have none now.
     fn lost_rows(&self) -> impl Iterator<Item = &[u8]> {
-        let lost = |at: &usize| had_row(self.flags[*at]) && !self.has_row.value(self.keys.index(*at));
+        let lost = |at: &usize| has(self.flags[*at], HAS_ROW) && self.flags_now(self.keys.index(*at)) & HAS_ROW == 0;
         self.keys.places().filter(lost).map(|at| self.keys.key(at))
     }
 }
@@ -230,15 +238,29 @@ impl Inner {
         let expire = |entry: fjall::Guard| {
             let time_place = entry.key().map_err(|source| self.failed("reading the times of", source))?;
             let key = key_of_time_place(&time_place).to_vec();
-            let had_row = had_row(self.flags_of(&key, status)?);
-            Ok(Expired { key, time_place, had_row })
+            let flags = self.flags_of(&key, status)?;
+            Ok(Expired { key, time_place, flags })
         };
         self.keyspace.range(below).map(expire).collect()
     }
 }
 
-fn had_row(flags: Option<u8>) -> bool {
-    flags.is_some_and(|flags| flags & HAS_ROW != 0)
+fn has(flags: Option<u8>, flag: u8) -> bool {
+    flags.is_some_and(|flags| flags & flag != 0)
+}
+
+/// How many keys got a flag, and how many lost it.
+#[derive(Default)]
+struct Change {
+    new: u64,
+    lost: u64,
+}
+
+impl Change {
+    fn count(&mut self, before: Option<u8>, now: Option<u8>, flag: u8) {
+        self.new += u64::from(has(now, flag) && !has(before, flag));
+        self.lost += u64::from(has(before, flag) && !has(now, flag));
+    }
 }
 
 /// Which times are not below the horizon; `None` when that is all of them. A key without a time stays.

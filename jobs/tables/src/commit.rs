@@ -16,7 +16,7 @@ pub struct Commit {
     pub to: Positions,
     /// The new state of each key touched: the columns of [`crate::TableSchema::state_schema`], each key once.
     pub state: RecordBatch,
-    /// For each row of `state`: whether the key has an output row now.
+    /// For each row of `state`: whether the key has an output row now. NULL: it has none, because it could not be computed.
     pub has_row: BooleanArray,
     /// The output rows of the keys that have one, in any order.
     pub rows: RecordBatch,

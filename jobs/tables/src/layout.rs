@@ -38,6 +38,9 @@ pub(crate) const MAX_ROW_KEY_BYTES: usize = MAX_KEY_BYTES - MAX_KEY_PREFIX;
 /// In the flags of a state: the key has an output row.
 pub(crate) const HAS_ROW: u8 = 1;
 
+/// In the flags of a state: the key's output row could not be computed. Readers that do not know it see a key without a row.
+pub(crate) const FAILED_ROW: u8 = 2;
+
 /// The place of `key` in the section `prefix`.
 pub(crate) fn place(prefix: u8, key: &[u8]) -> Vec<u8> {
     let mut place = Vec::with_capacity(1 + key.len());

@@ -30,6 +30,9 @@ pub struct TableStatus {
     pub rows: u64,
     /// The number of keys that have state, exactly (a key may have state and no row).
     pub keys: u64,
+    /// The number of keys, exactly, whose output row could not be computed from their state as it is now.
+    #[serde(default)]
+    pub failed_rows: u64,
     /// The number of records that became dead letters.
     pub dead_letters: u64,
     /// The number of tombstones that were skipped.

@@ -33,7 +33,7 @@ impl Condition {
 pub type Conditions = BTreeMap<String, Condition>;
 
 /// The conditions that may be waived. Without `caught_up` readers would go back in time.
-pub const FORCIBLE: [&str; 5] = ["lag", "ready_for", "verified", "no_gap", "schema"];
+pub const FORCIBLE: [&str; 6] = ["lag", "ready_for", "verified", "no_gap", "schema", "computed"];
 
 impl Judgement {
     /// All conditions of a version's promotion. `schema` and `gap` tell what is wrong, if anything.

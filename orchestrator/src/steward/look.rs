@@ -13,7 +13,7 @@ use crate::fleet::Member;
 use crate::orchestrator::blocking;
 use crate::phase::Run;
 use crate::react::{Facts, Judged, Key, Running};
-use crate::ready::{Conditions, Judgement, Look, Readiness, Sample, first_unmet};
+use crate::ready::{Condition, Conditions, Judgement, Look, Readiness, Sample, first_unmet};
 use crate::state::{Job, State, Version};
 use crate::steward::Watch;
 use crate::{Orchestrator, recovery};
@@ -163,7 +163,10 @@ impl Orchestrator {
         let left_out = || version.left_out.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
         let accepted = || (!version.left_out.is_empty()).then(|| format!("it does without {}", left_out()));
         let gap = gap.or_else(accepted);
-        judgement.conditions(version, serving.map(|serving| serving.number), schema, gap)
+        let mut conditions = judgement.conditions(version, serving.map(|serving| serving.number), schema, gap);
+        conditions
+            .insert("computed".to_owned(), member.map_or_else(|| Condition::met("there is no table yet"), computed));
+        conditions
     }
 }
 
@@ -196,6 +199,17 @@ fn running(member: &Member) -> Option<Running> {
     let (run, failure) = run_of(&watch.borrow().run);
     let failure = failure.or_else(|| gone.then(died));
     Some(Running { attempt: member.attempt, run, failure })
+}
+
+/// Whether every key has its row: one that an expression fails on has none until the expression can be computed.
+fn computed(member: &Member) -> Condition {
+    match member.table.status().failed_rows {
+        0 => Condition::met("every row could be computed"),
+        rows => {
+            let first = member.runner.as_ref().and_then(|runner| runner.status().output_error);
+            Condition::unmet(format!("{rows} rows cannot be computed: {}", first.unwrap_or_default()))
+        }
+    }
 }
 
 /// A runner that ended without saying why.

@@ -64,6 +64,8 @@ pub struct VersionView {
     pub rows: u64,
     /// The bytes that its table takes on disk.
     pub bytes: u64,
+    /// How many keys have no row because it cannot be computed.
+    pub failed_rows: u64,
     /// How many records could not be decoded or evaluated.
     pub dead_letters: u64,
     /// How many tombstones were skipped.

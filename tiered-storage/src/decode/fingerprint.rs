@@ -11,7 +11,7 @@ use super::Column;
 /// Raised whenever the same columns and bytes would decode to other values than before. Version 1: issue of the first release.
 const DECODER_VERSION: u32 = 1;
 
-/// A digest of a decoder's columns and of the decoder's own version. Equal fingerprints decode equal bytes to equal values.
+/// A digest of a decoder's columns, in their order (a query finds them by it), and of the decoder's own version. Equal fingerprints decode equal bytes to equal values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Fingerprint([u8; 32]);

@@ -18,7 +18,7 @@ use crate::decode::{Column, ColumnType};
 /// Fields of one schema, all levels together. References can multiply a small schema without end; past this all is JSON.
 const MAX_FIELDS: usize = 10_000;
 
-/// The top-level fields of a schema, by name.
+/// The top-level fields of a schema, in the order in which they stand there.
 pub(super) fn of(root: &Value) -> Vec<Column> {
     match (Reader { root, followed: Vec::new(), fields: 0 }).column_type(root) {
         ColumnType::Struct(columns) => columns,
@@ -76,10 +76,7 @@ impl<'a> Reader<'a> {
         if self.fields > MAX_FIELDS {
             return ColumnType::Json;
         }
-        let mut columns: Vec<_> =
-            fields.iter().map(|(name, schema)| Column::new(name, self.column_type(schema))).collect();
-        columns.sort_by(|a, b| a.name.cmp(&b.name));
-        ColumnType::Struct(columns)
+        ColumnType::Struct(fields.iter().map(|(name, schema)| Column::new(name, self.column_type(schema))).collect())
     }
 
     fn list(&mut self, schema: &'a Value) -> ColumnType {

@@ -45,7 +45,7 @@ impl TopicSchema {
         Ok(schema)
     }
 
-    /// The schema's top-level fields as columns, by name.
+    /// The schema's top-level fields as columns, in the schema's order.
     pub fn columns(&self) -> Vec<Column> {
         columns::of(&self.0)
     }

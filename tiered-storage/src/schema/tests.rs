@@ -30,7 +30,7 @@ fn each_type_has_its_column() {
         "o": {"type": "object", "properties": {"x": {"type": "integer"}}},
         "a": {"type": "array", "items": {"type": "string"}},
     });
-    let expected = ["a list<text>", "b boolean", "d text", "i bigint", "n double", "o struct", "s text", "t timestamp"];
+    let expected = ["i bigint", "n double", "s text", "b boolean", "t timestamp", "d text", "o struct", "a list<text>"];
     assert_eq!(columns(properties), expected);
 }
 
@@ -148,7 +148,7 @@ fn columns_may_be_added_and_nothing_else() {
     assert_eq!(newer(|raw| raw["properties"]["a"] = json!({"type": "string"})), Err("a".into()));
     assert_eq!(newer(|raw| raw["properties"]["o"]["properties"]["x"] = json!({})), Err("o.x".into()));
     assert_eq!(newer(|raw| raw["properties"]["l"]["items"] = json!({"type": "integer"})), Err("l".into()));
-    assert_eq!(newer(|raw| raw["properties"] = json!({"a": {"type": "integer"}})), Err("l".into()));
+    assert_eq!(newer(|raw| raw["properties"] = json!({"a": {"type": "integer"}})), Err("o".into()));
     assert_eq!(newer(|raw| raw["required"] = json!(["a", "o"])), Err("o".into()));
 }
 
@@ -174,5 +174,30 @@ fn each_rule_keeps_what_its_readers_need() {
         let (before, after) = (schema(older.clone()), schema(raw));
         assert_eq!(rules.map(|rule| before.check_evolution(&after, rule).is_ok()), allowed, "{what}");
         before.check_evolution(&after, Compatibility::None).unwrap();
+    }
+}
+
+#[test]
+fn columns_keep_the_order_and_the_odd_names_of_the_schema() {
+    let raw = r#"{"type": "object", "properties": {"zeta": {"type": "integer"}, "alpha": {"type": "string"}, "ID": {"type": "integer"},
+        "id": {"type": "integer"}, "hg.nginx.org": {"properties": {"2xx": {"type": "integer"}, "_x": {"type": "integer"}, "1xx": {"type": "integer"}}},
+        "$schema": {"type": "string"}, "two words": {"type": "number"}}}"#;
+    let of = schema(serde_json::from_str(raw).unwrap()).columns();
+    let names: Vec<&str> = of.iter().map(|column| column.name.as_str()).collect();
+    assert_eq!(names, ["zeta", "alpha", "ID", "id", "hg.nginx.org", "$schema", "two words"]);
+    let ColumnType::Struct(inner) = &of[4].ty else { panic!("{:?}", of[4]) };
+    assert_eq!(inner.iter().map(|column| column.name.as_str()).collect::<Vec<_>>(), ["2xx", "_x", "1xx"]);
+}
+
+#[test]
+fn what_is_no_object_is_no_schema() {
+    for raw in [json!(5), json!("x"), json!([]), json!(null), json!(true), json!([{"type": "object"}])] {
+        let error = TopicSchema::parse(raw.clone()).unwrap_err();
+        assert_eq!(error.detail, "a JSON Schema is an object", "{raw}");
+    }
+    for raw in
+        [json!({"type": 5}), json!({"properties": 5}), json!({"properties": {"a": 5}}), json!({"properties": {"": {}}})]
+    {
+        TopicSchema::parse(raw.clone()).expect_err(&raw.to_string());
     }
 }

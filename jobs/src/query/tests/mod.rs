@@ -1,8 +1,11 @@
 //! Tests of the engine: jobs over plain records, cut into ranges in any way, with a real table in between.
 
+mod failed_rows;
+mod guide;
 mod merge;
 mod refusals;
 mod retention;
+mod shapes;
 mod speed;
 mod upserts;
 
@@ -14,6 +17,7 @@ use arrow::array::{
 };
 use arrow::compute::{concat_batches, filter_record_batch};
 use arrow::datatypes::SchemaRef;
+use arrow::row::{RowConverter, SortField};
 use datafusion::datasource::MemTable;
 use datafusion::execution::memory_pool::{GreedyMemoryPool, MemoryPool};
 use datafusion::prelude::{SessionConfig, SessionContext};
@@ -189,12 +193,12 @@ pub(super) async fn whole(query: &str, inputs: &[(&JobInput, &[Record])], keys: 
 
 /// Rows in the order of their first columns, with NULLs first.
 fn sorted(rows: &RecordBatch, keys: usize) -> RecordBatch {
-    let columns: Vec<_> = rows.columns()[..keys]
-        .iter()
-        .map(|values| arrow::compute::SortColumn { values: values.clone(), options: None })
-        .collect();
-    let order = arrow::compute::lexsort_to_indices(&columns, None).unwrap();
-    arrow::compute::take_record_batch(rows, &order).unwrap()
+    let columns = &rows.columns()[..keys];
+    let fields = columns.iter().map(|column| SortField::new(column.data_type().clone())).collect();
+    let encoded = RowConverter::new(fields).unwrap().convert_columns(columns).unwrap();
+    let mut order: Vec<u32> = (0..rows.num_rows() as u32).collect();
+    order.sort_by(|a, b| encoded.row(*a as usize).cmp(&encoded.row(*b as usize)));
+    arrow::compute::take_record_batch(rows, &arrow::array::UInt32Array::from(order)).unwrap()
 }
 
 /// A small generator of numbers: the same seed gives the same rows.

@@ -19,7 +19,7 @@ async fn refusal(toml: &str, query: &str) -> Refusal {
 /// Query, code, place.
 type Refused = (&'static str, &'static str, Option<(u64, u64)>);
 
-const REFUSED: [Refused; 46] = [
+const REFUSED: [Refused; 56] = [
     ("SELECT k FROM t; SELECT k FROM t", "SEVERAL_STATEMENTS", Some((1, 18))),
     ("-- nothing", "NOT_A_SELECT", None),
     ("DROP TABLE t", "NOT_A_SELECT", Some((1, 1))),
@@ -70,6 +70,16 @@ const REFUSED: [Refused; 46] = [
     ("SELECT k, n INTO x FROM t", "UNSUPPORTED_SQL", Some((1, 13))),
     ("SELECT k FROM t FOR UPDATE", "UNSUPPORTED_SQL", Some((1, 17))),
     ("SELECT k FROM t FETCH FIRST 5 ROWS ONLY", "LIMIT", Some((1, 17))),
+    ("SELECT k, arrow_typeof(n) AS ty, count(*) FROM t GROUP BY k, 2", "NOT_DETERMINISTIC", Some((1, 11))),
+    ("SELECT k, sum(n ORDER BY v) FROM t GROUP BY k", "ORDER_BY", Some((1, 11))),
+    ("SELECT k, max($1) FROM t GROUP BY k", "NOT_INCREMENTAL", None),
+    ("SELECT k, n, v AS n, count(*) FROM t GROUP BY k, n, v", "DUPLICATE_COLUMN", None),
+    ("SELECT v, CAST(v AS BIGINT) FROM t", "DUPLICATE_COLUMN", None),
+    ("SELECT k, sum(k) FROM t GROUP BY k", "INVALID_SQL", None),
+    ("SELECT k, percentile_cont(0.5) WITHIN GROUP (ORDER BY n) FROM t GROUP BY k", "AGGREGATE_NOT_MERGEABLE", None),
+    ("SELECT k FROM generate_series(1, 5)", "UNSUPPORTED_FROM", Some((1, 15))),
+    ("SELECT k FROM t TABLESAMPLE (10 ROWS)", "UNSUPPORTED_FROM", None),
+    ("SELECT k, sum(count(*)) OVER () FROM t GROUP BY k", "WINDOW_FUNCTION", Some((1, 11))),
 ];
 
 #[tokio::test]
@@ -90,7 +100,7 @@ async fn a_key_that_does_not_fit_the_query_is_refused() {
     let cases = [
         ("", "SELECT k, n FROM t", "NO_KEY"),
         ("key = ['id']", "SELECT k, n FROM t", "KEY_NOT_IN_OUTPUT"),
-        ("key = ['k']\norder = ['at']", "SELECT k, n FROM t", "KEY_NOT_IN_OUTPUT"),
+        ("key = ['k']\norder = ['later']", "SELECT k, n FROM t", "KEY_NOT_IN_OUTPUT"),
         ("key = ['id']", "SELECT k, count(*) AS c FROM t GROUP BY k", "KEY_NOT_IN_OUTPUT"),
         ("key = ['k']", "SELECT k, n, count(*) AS c FROM t GROUP BY k, n", "KEY_NOT_IN_OUTPUT"),
         ("", "SELECT k, count(*) AS c FROM t GROUP BY k, n", "KEY_NOT_IN_OUTPUT"),
@@ -143,4 +153,37 @@ async fn the_message_says_what_to_write_instead() {
         "2:8: the aggregate `median` has no state of bounded size that can be merged; \
          use approx_percentile_cont(x, 0.5), whose state is bounded"
     );
+}
+
+#[tokio::test]
+async fn an_order_that_an_input_does_not_have_or_has_otherwise_is_refused() {
+    let other = topic(
+        "u",
+        &["k"],
+        serde_json::json!({"type": "object", "properties": {
+        "k": {"type": "string"}, "n": {"type": "string"}, "w": {"type": "integer"}}}),
+    );
+    let both = "SELECT k FROM t UNION ALL SELECT k FROM u";
+    for (order, code, says) in [
+        ("at", "KEY_NOT_IN_OUTPUT", "nor a column of input `u`"),
+        ("w", "KEY_NOT_IN_OUTPUT", "nor a column of input `t`"),
+        ("n", "UNUSABLE_COLUMNS", "is Int64 in input `t` and Utf8 in `u`"),
+    ] {
+        let toml = format!(
+            "name = 'test'\nkey = ['k']\norder = ['{order}']\n[inputs.t]\ntopic = 't'\n[inputs.u]\ntopic = 'u'\n"
+        );
+        let refusal = compile(&toml, both, &[events("t"), other.clone()]).await.map(|_| ()).unwrap_err();
+        assert_eq!(refusal.code, code, "{refusal}");
+        assert!(refusal.detail.contains(says), "{refusal}");
+    }
+}
+
+#[tokio::test]
+async fn long_lists_are_no_long_chains() {
+    let numbers: Vec<String> = (1..2_000).map(|n| format!("-{n}")).collect();
+    let query = format!("SELECT k, count(*) AS c FROM t WHERE n IN ({}) GROUP BY k", numbers.join(", "));
+    compile(TOML, &query, &[events("t"), events("u")]).await.unwrap();
+    let cases: Vec<String> = (0..400).map(|n| format!("WHEN n = {n} AND v > 0 THEN 'c{n}'")).collect();
+    let query = format!("SELECT CASE {} END AS c, count(*) AS n FROM t GROUP BY 1", cases.join(" "));
+    compile(TOML, &query, &[events("t"), events("u")]).await.unwrap();
 }

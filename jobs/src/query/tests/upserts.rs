@@ -192,3 +192,26 @@ fn tombstones_are_ignored_with_a_warning_where_they_tell_no_key() {
     bench.range(&table, &[vec![("c", &[record(0, 1, 1, Some(4), 0, 0), record(0, 2, 1, None, 0, 0)])]]);
     assert_eq!(bench.rows(&table).num_rows(), 1);
 }
+
+#[test]
+fn order_may_name_a_column_of_the_record_that_is_not_in_the_output() {
+    for query in [
+        "SELECT id, n FROM c",
+        "SELECT x.id, x.n FROM (SELECT id, n FROM c WHERE n >= 0) AS x",
+        "WITH a AS (SELECT id AS i, n AS m FROM c), b AS (SELECT i, m FROM a) SELECT i AS id, m AS n FROM b",
+    ] {
+        let mut bench = block_on(Bench::new(ORDERED, query, &[customers("c")]));
+        let table = bench.table();
+        for (offset, n, at) in [(1, 1, 5), (2, 2, 9), (3, 3, 7)] {
+            bench.range(&table, &[vec![("c", &[record(0, offset, 1, Some(n), at, 0)])]]);
+        }
+        assert_eq!(rows_of(&bench.rows(&table)), BTreeMap::from([(1, 2)]), "{query}");
+    }
+    let two = TWO.replace("key = ['id']", "key = ['id']\norder = ['at']");
+    let query = "SELECT id, n FROM c UNION ALL SELECT id, -n FROM d";
+    let mut bench = block_on(Bench::new(&two, query, &[customers("c"), customers("d")]));
+    let table = bench.table();
+    bench.range(&table, &[vec![("d", &[record(0, 1, 1, Some(1), 8, 0)])]]);
+    bench.range(&table, &[vec![("c", &[record(0, 1, 1, Some(2), 7, 9)])]]);
+    assert_eq!(rows_of(&bench.rows(&table)), BTreeMap::from([(1, -1)]));
+}

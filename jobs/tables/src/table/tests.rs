@@ -215,6 +215,35 @@ fn a_commit_that_contradicts_itself_changes_nothing() {
 }
 
 #[test]
+fn keys_whose_row_failed_are_counted_until_they_have_one_or_fall_out_of_the_table() {
+    for way in [BATCH, BULK] {
+        let dir = tempfile::tempdir().unwrap();
+        let (tables, table, epoch) = fresh(dir.path(), way);
+        let failing = |from, to, changes: &[(Key, Option<f64>)]| {
+            let next = commit(epoch, from, to, changes);
+            let has_row = next.has_row.iter().map(|has_row| has_row.filter(|has_row| *has_row)).collect();
+            Commit { has_row, ..next }
+        };
+        let counts = |table: &Table| (table.status().rows, table.status().failed_rows, table.status().keys);
+        let first = [(key("USD", 10), None), (key("EUR", 60), Some(1.0)), (key("JPY", 60), None)];
+        table.commit(failing(0, 1, &first)).unwrap();
+        assert_eq!(counts(&table), (1, 2, 3));
+        table.commit(failing(1, 2, &[(key("EUR", 60), None), (key("JPY", 60), Some(3.0))])).unwrap();
+        assert_eq!(counts(&table), (1, 2, 3));
+        table.commit(commit(epoch, 2, 3, &[(key("EUR", 60), None)])).unwrap();
+        assert_eq!(counts(&table), (1, 1, 3), "a key without a row is not a failed one");
+        let mut moving = failing(3, 4, &[(key("CHF", 70), None)]);
+        moving.horizon = Some(20);
+        table.commit(moving).unwrap();
+        assert_eq!(counts(&table), (1, 1, 3), "the failed key of minute 10 is gone");
+        drop(table);
+        drop(tables);
+        let tables = Tables::open_with(dir.path(), way).unwrap();
+        assert_eq!(counts(&tables.open_table(&id()).unwrap().unwrap()), (1, 1, 3));
+    }
+}
+
+#[test]
 fn a_moved_horizon_takes_all_below_it_in_the_same_step() {
     for way in [BATCH, BULK] {
         let dir = tempfile::tempdir().unwrap();

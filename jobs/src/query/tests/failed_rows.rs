@@ -1,0 +1,72 @@
+//! Keys whose row cannot be computed: they have none until it can be, and are counted, however the log is cut.
+
+use super::*;
+
+const TOML: &str = "name = 'test'\n[inputs.t]\ntopic = 't'\n";
+const QUERY: &str = "SELECT k, 100 / sum(n) AS share FROM t GROUP BY k";
+
+fn numbers() -> Topic {
+    topic(
+        "t",
+        &[],
+        serde_json::json!({"type": "object", "properties": {"k": {"type": "string"}, "n": {"type": "integer"}}}),
+    )
+}
+
+fn record(offset: i64, k: &str, n: i64) -> Record {
+    let value = Some(format!("{{\"k\":\"{k}\",\"n\":{n}}}"));
+    Record { partition: 0, offset, timestamp: 0, key: None, value }
+}
+
+/// Rows and failed rows.
+fn counts(table: &Table) -> (u64, u64) {
+    (table.status().rows, table.status().failed_rows)
+}
+
+#[tokio::test]
+async fn a_key_whose_row_fails_has_none_and_is_counted_until_it_can_be_computed() {
+    let mut bench = Bench::new(TOML, QUERY, &[numbers()]).await;
+    let table = bench.table();
+    let steps: [(&str, i64, (u64, u64)); 6] =
+        [("a", 5, (1, 0)), ("b", 0, (1, 1)), ("a", -5, (0, 2)), ("b", 0, (0, 2)), ("b", 4, (1, 1)), ("a", 1, (2, 0))];
+    for (offset, (k, n, wanted)) in steps.into_iter().enumerate() {
+        assert_eq!(bench.range(&table, &[vec![("t", &[record(offset as i64, k, n)])]]), []);
+        assert_eq!(counts(&table), wanted, "after {offset}");
+    }
+    let whole = bench.table();
+    let records: Vec<Record> = steps.iter().enumerate().map(|(i, (k, n, _))| record(i as i64, k, *n)).collect();
+    bench.range(&whole, &[vec![("t", &records[..4])]]);
+    assert_eq!(counts(&whole), (0, 2));
+}
+
+#[tokio::test]
+async fn a_sum_that_does_not_fit_is_an_error_of_its_row_and_only_in_the_end() {
+    let mut bench = Bench::new(TOML, "SELECT k, sum(n) AS total FROM t GROUP BY k", &[numbers()]).await;
+    let table = bench.table();
+    let max = i64::MAX;
+    bench.range(&table, &[vec![("t", &[record(0, "a", max), record(1, "a", max), record(2, "b", 1)])]]);
+    assert_eq!(counts(&table), (1, 1));
+    bench.range(&table, &[vec![("t", &[record(3, "a", -max)])]]);
+    assert_eq!(counts(&table), (2, 0));
+    let rows = bench.rows(&table);
+    assert_eq!(rows.column(1).as_any().downcast_ref::<Int64Array>().unwrap().values(), &[max, 1]);
+}
+
+#[tokio::test]
+async fn the_first_failure_names_the_key_and_why() {
+    let mut bench = Bench::new(TOML, QUERY, &[numbers()]).await;
+    let table = bench.table();
+    let mut worker = bench.job.worker(&memory()).unwrap();
+    for records in bench.records("t", &[record(0, "x", 7), record(1, "y", 0)]) {
+        worker.add(&records, None).unwrap();
+    }
+    let touched = bench.job.combine(vec![worker.finish().unwrap()], &memory()).unwrap();
+    let stored = table.gather(&bench.job.keys(&touched).unwrap()).unwrap();
+    let change = bench.job.apply(touched, &stored).unwrap();
+    let error = change.output_error.unwrap();
+    assert!(
+        error.starts_with("the row of the key {\"k\":\"y\"} cannot be computed: Arrow error: Divide by zero"),
+        "{error}"
+    );
+    assert_eq!(change.has_row, BooleanArray::from(vec![Some(true), None]));
+}
