@@ -53,7 +53,9 @@ pub enum FolderError {
         found: u32,
     },
     /// The file system refused.
-    #[error("the data folder {path}: {source}")]
+    #[error(
+        "the data folder {path} cannot be used: {source}; see that the disk has room and that this user may write there, or set `data` to another folder"
+    )]
     Io {
         /// The folder.
         path: PathBuf,
@@ -75,7 +77,7 @@ impl DataFolder {
         if stamp.is_none() && holds_something(path).map_err(io)? {
             return Err(FolderError::Foreign(path.to_owned()));
         }
-        let folder = DataFolder { path: path.to_owned(), _lock: lock(path)? };
+        let folder = DataFolder { path: fs::canonicalize(path).map_err(io)?, _lock: lock(path)? };
         match stamp {
             None => Stamp::current().write(path).map_err(io)?,
             Some(stamp) => folder.upgrade(stamp, upgrades)?,
@@ -86,6 +88,14 @@ impl DataFolder {
     /// Where the folder is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Makes the names of what was put into the folder, and the folder's own, survive a power cut.
+    pub fn sync(&self) -> Result<(), FolderError> {
+        let io = |source| FolderError::Io { path: self.path.clone(), source };
+        File::open(&self.path).and_then(|folder| folder.sync_all()).map_err(io)?;
+        // The folder above may be nobody's business: then its owner has synced it long ago.
+        self.path.parent().and_then(|above| File::open(above).ok()).map_or(Ok(()), |above| above.sync_all()).map_err(io)
     }
 
     fn upgrade(&self, mut stamp: Stamp, upgrades: &[Upgrade]) -> Result<(), FolderError> {

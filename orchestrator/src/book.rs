@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
-use rekap_tiered_storage::{Clock, Timestamp};
+use rekap_tiered_storage::{Clock, Timestamp, steps};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
@@ -17,7 +17,7 @@ use tokio::sync::watch;
 use crate::catalog::{Answered, Audit, Catalog, CatalogError, Draft, Entry};
 use crate::event::{Event, What};
 use crate::state::State;
-use crate::{By, Rejection};
+use crate::{By, Rejection, RequestKey};
 
 /// How long a request's answer is kept.
 const REQUESTS_KEPT: Duration = Duration::from_secs(24 * 60 * 60);
@@ -50,6 +50,11 @@ impl Book {
         }
         let (head, _) = watch::channel(state.seq);
         Ok(Book { catalog, clock, requests: Mutex::new(requests), state: RwLock::new(Arc::new(state)), head })
+    }
+
+    /// Why nothing can be recorded until the catalog is opened again.
+    pub(crate) fn failure(&self) -> Option<String> {
+        self.catalog.failure()
     }
 
     /// The present state. Waits for nothing but the copy of a pointer.
@@ -87,6 +92,13 @@ impl Book {
         answered(&mut self.requests.lock().expect("no holder of this lock panics"), by, self.clock.now())
     }
 
+    /// Refuses a request whose key came with another one.
+    pub(crate) fn refuse_other(&self, request: &RequestKey) -> Result<(), Rejection> {
+        let by = By { request: Some(request.clone()), ..By::default() };
+        let mut requests = self.requests.lock().expect("no holder of this lock panics");
+        before(&mut requests, &by, self.clock.now()).map(drop)
+    }
+
     /// Decides on the state as it is, records what was decided, and publishes the state after it. Blocks on the disk.
     pub(crate) fn write<A: Serialize + DeserializeOwned>(
         &self,
@@ -111,6 +123,7 @@ impl Book {
             Draft { at: now, actor: by.actor.clone(), note: by.note.clone(), request, event: Event::new(job, what) };
         let entry = self.catalog.append(draft)?;
         self.publish(&state, &entry);
+        steps::passed("catalog.published", &entry.event);
         remember(&mut requests, entry);
         Ok(answer)
     }
@@ -123,7 +136,7 @@ impl Book {
     }
 }
 
-fn keep<A: Serialize>(request: &crate::RequestKey, answer: &A) -> Result<Answered, CatalogError> {
+fn keep<A: Serialize>(request: &RequestKey, answer: &A) -> Result<Answered, CatalogError> {
     let answer = serde_json::to_value(answer).map_err(CatalogError::encoding)?;
     Ok(Answered { key: request.key.clone(), digest: request.digest, answer })
 }
@@ -134,19 +147,28 @@ fn remember(requests: &mut HashMap<String, (Answered, Timestamp)>, entry: Entry)
     }
 }
 
+/// The same request as it was answered before, if it was.
+fn before<'a>(
+    requests: &'a mut HashMap<String, (Answered, Timestamp)>,
+    by: &By,
+    now: Timestamp,
+) -> Result<Option<&'a Answered>, Rejection> {
+    let Some(request) = &by.request else { return Ok(None) };
+    requests.retain(|_, (_, at)| now.since(*at) < REQUESTS_KEPT);
+    match requests.get(&request.key) {
+        Some((before, _)) if before.digest != request.digest => Err(Rejection::KeyReused(request.key.clone())),
+        before => Ok(before.map(|(before, _)| before)),
+    }
+}
+
 fn answered<A: DeserializeOwned>(
     requests: &mut HashMap<String, (Answered, Timestamp)>,
     by: &By,
     now: Timestamp,
 ) -> Result<Option<A>, Rejection> {
-    let Some(request) = &by.request else { return Ok(None) };
-    requests.retain(|_, (_, at)| now.since(*at) < REQUESTS_KEPT);
-    let Some((before, _)) = requests.get(&request.key) else { return Ok(None) };
-    if before.digest != request.digest {
-        return Err(Rejection::KeyReused(request.key.clone()));
-    }
+    let Some(before) = before(requests, by, now)? else { return Ok(None) };
     let answer = serde_json::from_value(before.answer.clone());
-    answer.map(Some).map_err(|_| Rejection::KeyReused(request.key.clone()))
+    answer.map(Some).map_err(|_| Rejection::KeyReused(before.key.clone()))
 }
 
 #[cfg(test)]

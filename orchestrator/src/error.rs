@@ -245,6 +245,7 @@ impl Rejection {
             Rejection::Sql(SqlError::Log(error)) => log_kind(error),
             Rejection::Sql(_) => Kind::Invalid,
             Rejection::Log(error) => log_kind(error),
+            Rejection::Catalog(CatalogError::Store { .. } | CatalogError::Unknown) => Kind::Unavailable,
             Rejection::Catalog(_) | Rejection::Table { .. } => Kind::Internal,
         }
     }

@@ -4,18 +4,19 @@
 //! a change of meaning takes a new type.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use rekap_jobs::{Failure, JobSpec, LostRange, PromotePolicy};
-use rekap_tiered_storage::{Positions, Timestamp, Topic};
+use rekap_tiered_storage::{Incarnation, Positions, Timestamp, Topic, TopicName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Report;
 
-/// Something that happened to one job.
+/// Something that happened to one job, or to a topic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Event {
-    /// The job; empty for what happened to a group.
+    /// The job; empty for what happened to a group or a topic.
     pub job: String,
     /// What happened.
     pub what: What,
@@ -46,6 +47,13 @@ impl Event {
             }
             _ => self.job == job,
         }
+    }
+}
+
+/// Its type.
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.to_json().map(|(kind, _)| kind).unwrap_or_default())
     }
 }
 
@@ -228,6 +236,42 @@ pub enum What {
     /// The job was deleted: each of its versions is retired and its alias is gone.
     #[serde(rename = "job.deleted")]
     Deleted {},
+    /// A topic was made.
+    #[serde(rename = "topic.created")]
+    TopicCreated {
+        /// The topic as it was made.
+        topic: Box<Topic>,
+    },
+    /// A topic's configuration was changed.
+    #[serde(rename = "topic.changed")]
+    TopicChanged {
+        /// The topic as it is after that.
+        topic: Box<Topic>,
+    },
+    /// Somebody deleted a topic. Recorded before its records go; a start in between goes on with the deletion.
+    #[serde(rename = "topic.deleted")]
+    TopicDeleted {
+        /// Its name.
+        topic: TopicName,
+        /// Which topic of that name it was.
+        incarnation: Incarnation,
+    },
+    /// A topic that nobody deleted is not in the log any more.
+    #[serde(rename = "topic.lost")]
+    TopicLost {
+        /// Its name.
+        topic: TopicName,
+        /// Which topic of that name it was.
+        incarnation: Incarnation,
+    },
+    /// Somebody had a topic mirrored up to its end.
+    #[serde(rename = "topic.mirrored")]
+    TopicMirrored {
+        /// The topic.
+        topic: TopicName,
+        /// How far the cold tier reached afterwards.
+        mirrored_to: Positions,
+    },
     /// A request was answered without changing anything; only its idempotency key is kept.
     #[serde(rename = "request.answered")]
     Answered {},

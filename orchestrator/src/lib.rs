@@ -38,6 +38,7 @@ mod swap;
 mod swaps;
 #[cfg(test)]
 mod testing;
+mod topics;
 mod verify;
 pub mod views;
 

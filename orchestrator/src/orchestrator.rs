@@ -117,6 +117,15 @@ impl Orchestrator {
         self.persist().await;
     }
 
+    /// Why the catalog or the tables take no writes until they are opened again; `None` while all is well.
+    pub async fn failure(&self) -> Option<String> {
+        if let Some(failure) = self.book.failure() {
+            return Some(failure);
+        }
+        let tables = self.tables.clone();
+        blocking(move || tables.failure()).await
+    }
+
     /// The present state.
     pub(crate) fn state(&self) -> Arc<State> {
         self.book.state()

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rekap_jobs::{Histogram, RunnerHandle};
-use rekap_tiered_storage::{Positions, Timestamp};
+use rekap_tiered_storage::{Positions, Timestamp, steps};
 use tokio::time::{Instant, timeout_at};
 
 use crate::book::Outcome;
@@ -130,11 +130,12 @@ impl Orchestrator {
         if let Some(reason) = meeting.missed {
             return Err(Off::CalledOff(reason));
         }
+        steps::passed("swap.held", &order.job);
         let (positions, job) = (to.positions(), order.job.clone());
         let decide = move |state: &State, now| forward(state, now, order, positions, millis(begun));
         let promoted = self.write(&by, &job, decide).await.map_err(Off::Refused)?;
         self.swaps.add(&job, "promotion", begun.elapsed());
-        Ok(promoted)
+        Ok(Promoted { swap_ms: promoted.swap_ms.max(millis(begun)), ..promoted })
     }
 
     /// Carries out a rollback: without stepping back when the target gets there in time, else with it. It ends even if the caller
@@ -174,9 +175,9 @@ impl Orchestrator {
         let attempt = to_member.attempt;
         let order = Order { job: job.clone(), from: Some(from), to, attempt, cause, forced: vec![] };
         let decide = move |state: &State, now| back(state, now, order, positions, stepped_back, millis(begun));
-        let rolled_back = self.write(&by, &job, decide).await?;
+        let back = self.write(&by, &job, decide).await?;
         self.swaps.add(&job, "rollback", begun.elapsed());
-        Ok(rolled_back)
+        Ok(RolledBack { swap_ms: back.swap_ms.max(millis(begun)), ..back })
     }
 
     /// How long swaps have taken since the process started, by job and kind (`promotion` or `rollback`).

@@ -1,5 +1,7 @@
 //! What Rekap refuses: every bad input is answered with a problem that says what is wrong and what to do, and changes nothing.
 
+mod http;
+
 use rekap_tests::{Answer, Client, Job, NDJSON, World, object_schema};
 use reqwest::Method;
 use serde_json::{Value, json};

@@ -10,7 +10,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio::time::Instant;
 
-use crate::{Cli, Client, rekap, until, until_within};
+use crate::power::Power;
+use crate::{Cli, Client, rekap, steps, until, until_within};
 
 /// How long a server may take until it is ready, recovery included.
 const READY: Duration = Duration::from_secs(60);
@@ -43,6 +44,7 @@ pub struct World {
     folder: Option<TempDir>,
     client: Client,
     server: Option<Child>,
+    power: Option<Power>,
 }
 
 impl Deref for World {
@@ -61,13 +63,26 @@ impl World {
 
     /// A fresh server that is told this, ready.
     pub async fn with(config: WorldConfig) -> Self {
+        let mut world = World::new(config);
+        world.restart().await;
+        world
+    }
+
+    /// A fresh server, ready, whose power can be cut.
+    pub async fn with_power(config: WorldConfig) -> Self {
+        let mut world = World::new(config);
+        world.power = Some(Power::watch(&world.data()));
+        world.restart().await;
+        world
+    }
+
+    /// A folder with a configuration; no server yet.
+    pub fn new(config: WorldConfig) -> Self {
         let folder = tempfile::Builder::new().prefix("rekap-").tempdir().expect("a temporary folder");
         let port = free_port();
         fs::write(folder.path().join("rekap.toml"), config.to_toml(port)).expect("a file in the temporary folder");
         let client = Client::new(&format!("http://127.0.0.1:{port}"));
-        let mut world = World { folder: Some(folder), client, server: None };
-        world.restart().await;
-        world
+        World { folder: Some(folder), client, server: None, power: None }
     }
 
     /// Starts the server on the data that is there, and waits until it is ready.
@@ -84,6 +99,8 @@ impl World {
             .args(["serve", "--config", "rekap.toml"])
             .current_dir(self.folder())
             .env("RUST_BACKTRACE", "1")
+            .envs([steps::environment(self.folder())])
+            .envs(self.power.iter().flat_map(Power::environment))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("one more handle"))
             .stderr(log)
@@ -113,6 +130,31 @@ impl World {
         let mut server = self.server.take().expect("the server runs");
         server.kill().expect("a child can be killed");
         server.wait().expect("a killed child ends");
+    }
+
+    /// The machine stops: the process is gone, and with it all that was not synced to the disk.
+    pub fn cut_power(&mut self) {
+        self.kill();
+        self.power.as_ref().expect("a world with power").cut();
+    }
+
+    /// The server's process, which runs.
+    pub fn pid(&self) -> u32 {
+        self.server.as_ref().expect("the server runs").id()
+    }
+
+    pub(crate) fn take_server(&mut self) -> Child {
+        self.server.take().expect("the server runs")
+    }
+
+    /// The data folder.
+    pub fn data(&self) -> PathBuf {
+        self.folder().join("data")
+    }
+
+    /// What the server has logged.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(self.log_file()).unwrap_or_default()).into_owned()
     }
 
     /// Asks the server to stop, as a service manager does, and answers how long it took; fails when it does not end well.

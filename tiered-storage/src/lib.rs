@@ -19,6 +19,7 @@ mod partitioner;
 mod positions;
 mod retention;
 mod schema;
+pub mod steps;
 mod topic;
 #[cfg(test)]
 mod world;

@@ -16,6 +16,7 @@ mod markdown;
 mod new;
 pub(crate) mod out;
 mod plan;
+mod restarts;
 pub(crate) mod rows;
 mod runbook;
 pub(crate) mod serve;

@@ -64,7 +64,9 @@ impl App {
             sql: config.sql_limits(),
             export,
         });
-        let orchestrator = orchestrator.await.map_err(cannot("the catalog"))?;
+        let orchestrator = orchestrator.await.map_err(no_catalog)?;
+        orchestrator.settle_topics().await.map_err(no_catalog)?;
+        let folder = blocking(move || folder.sync().map(|()| folder)).await.map_err(cannot("the data folder"))?;
         let policy = mirror_policy(config);
         let retention =
             RetentionPolicy { mirror: policy.clone(), waits_for_mirror: config.log.retention_waits_for_mirror };
@@ -151,6 +153,19 @@ impl App {
         self.0.stop.cancelled().await;
     }
 
+    /// What the disk refused to one of the rooms, which takes no writes until it is opened again; `None` while all is well.
+    pub(super) async fn refused_by_disk(&self) -> Option<String> {
+        match self.0.log.hot.failure() {
+            Some(failure) => Some(failure),
+            None => self.0.orchestrator.failure().await,
+        }
+    }
+
+    /// The data folder.
+    pub(super) fn folder(&self) -> &Path {
+        self.0.folder.path()
+    }
+
     /// Brings every room to rest.
     pub(super) async fn close(self) {
         self.0.orchestrator.shutdown().await;
@@ -167,11 +182,11 @@ async fn open_log(config: &Config, folder: &Path, clock: Arc<dyn Clock>) -> Resu
     Ok(Log::new(hot, Arc::new(cold)))
 }
 
-/// The tables. A database that does not open is set aside, and the versions replay into a new one: tables hold nothing that the log
-/// does not. One of a newer format is somebody's good data, and refused.
+/// The tables. A database that is damaged is set aside, and the versions replay into a new one: tables hold nothing that the log does
+/// not. One of a newer format is somebody's good data, and one that the disk refuses now may be good as well: these are refused.
 fn open_tables(path: &Path, now: Timestamp) -> Result<Tables, TableError> {
     let failure = match Tables::open(path) {
-        Err(failure) if !matches!(failure, TableError::NewerFormat { .. }) => failure,
+        Err(failure) if failure.is_damage() => failure,
         opened => return opened,
     };
     let aside = path.with_file_name(format!("tables.broken-{}", now.as_micros()));
@@ -186,6 +201,11 @@ fn open_tables(path: &Path, now: Timestamp) -> Result<Tables, TableError> {
 fn mirror_policy(config: &Config) -> MirrorPolicy {
     let crate::Mirror { topics, max_age, max_bytes } = config.mirror.clone();
     MirrorPolicy { topics, max_age, max_bytes }
+}
+
+/// A catalog that does not open, with what to do.
+fn no_catalog(rejection: rekap_orchestrator::Rejection) -> StartError {
+    cannot("the catalog")(format!("{rejection}; {}", rejection.remedy()))
 }
 
 /// A room that does not open.

@@ -9,14 +9,15 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
-use rekap_orchestrator::{By, Hash, RequestKey};
+use rekap_orchestrator::By;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use sha2::{Digest, Sha256};
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
+use super::once::Once;
+use super::strict::Strict;
 use crate::Problem;
 
 /// The largest body of a command. A job's spec and query are far smaller; more is a mistake.
@@ -25,8 +26,6 @@ const MAX_COMMAND_BYTES: usize = 2 << 20;
 const MAX_DRAINED_BYTES: usize = 256 << 20;
 /// How long a body may pause. What it has taken so far is held for it, so a sender that stands still is let go.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
-/// The longest `Idempotency-Key`: enough for any identifier, small enough to be kept for a day.
-const MAX_KEY_BYTES: usize = 255;
 
 /// Reads a body that will not be used, so that the client sees the answer.
 pub(super) async fn drain(body: Body) {
@@ -147,36 +146,6 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Query<T> {
     }
 }
 
-/// A request that is to be done once, however often it is sent.
-#[derive(Debug, Clone)]
-pub(super) struct Once {
-    /// The client's `Idempotency-Key`.
-    pub(super) key: String,
-    /// What the request was: method, path, query and body.
-    pub(super) digest: [u8; 32],
-}
-
-impl Once {
-    /// From the request's `Idempotency-Key`, if it has one.
-    pub(super) fn of(parts: &Parts, body: &[u8]) -> Result<Option<Once>, Problem> {
-        let Some(key) = parts.headers.get("idempotency-key") else { return Ok(None) };
-        let key = key.to_str().ok().filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len())).ok_or_else(|| {
-            Problem::unprocessable(
-                "INVALID_IDEMPOTENCY_KEY",
-                "the Idempotency-Key is empty, too long, or not plain ASCII",
-                format!("send 1 to {MAX_KEY_BYTES} visible ASCII characters, such as a UUID"),
-            )
-        })?;
-        let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
-        let mut hash = Sha256::new();
-        for part in [parts.method.as_str().as_bytes(), target.as_bytes(), body] {
-            hash.update((part.len() as u64).to_le_bytes());
-            hash.update(part);
-        }
-        Ok(Some(Once { key: key.to_owned(), digest: hash.finalize().into() }))
-    }
-}
-
 /// A JSON body, read as `T`. No body at all is the empty object, so a command without arguments needs none.
 pub(super) struct Json<T>(pub(super) T);
 
@@ -203,7 +172,7 @@ pub(super) struct Command<T> {
 impl<T> Command<T> {
     /// Who asks for it. There are no tokens yet, so it is whoever can reach the server.
     pub(super) fn by(&self) -> By {
-        let request = self.once.clone().map(|Once { key, digest }| RequestKey { key, digest: Hash::of(&digest) });
+        let request = self.once.as_ref().map(Once::request);
         By { actor: "local".to_owned(), note: self.note.clone(), request, if_match: self.if_match }
     }
 }
@@ -222,7 +191,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Command<T> {
             Some(other) => return Err(unfit(format!("`note` is {other}, not text"))),
         };
         let body = serde_path_to_error::deserialize(Value::Object(fields)).map_err(|e| misfit(&e))?;
-        Ok(Command { body, note, once: Once::of(&parts, &bytes)?, if_match: if_match(&parts.headers)? })
+        Ok(Command { body, note, once: parts.extensions.get::<Once>().cloned(), if_match: if_match(&parts.headers)? })
     }
 }
 
@@ -240,7 +209,7 @@ fn fields(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, Proble
             "send it uncompressed",
         ));
     }
-    match serde_json::from_slice(body) {
+    match serde_json::from_slice(body).map(|Strict(value)| value) {
         Ok(Value::Object(fields)) => Ok(fields),
         Ok(_) => Err(unfit("the body is no JSON object".to_owned())),
         Err(e) => Err(Problem::new(

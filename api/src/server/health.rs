@@ -21,6 +21,17 @@ pub(super) async fn healthz() -> Json<Value> {
 ))]
 pub(super) async fn readyz(State(app): State<App>) -> Result<Json<Value>, Problem> {
     app.log().hot.topics().await?;
+    if let Some(refused) = app.refused_by_disk().await {
+        return Err(Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "STORE_FAILED",
+            format!("{refused}; reads go on, nothing is written"),
+            format!(
+                "make room in `{0}`, or make it writable; `rekap serve` starts anew by itself once it can write there",
+                app.folder().display()
+            ),
+        ));
+    }
     app.probe_disk().await.map_err(|reason| {
         Problem::new(
             StatusCode::SERVICE_UNAVAILABLE,

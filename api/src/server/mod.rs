@@ -14,11 +14,14 @@ mod history;
 mod ingest;
 mod jobs;
 mod list;
+mod mend;
 mod metrics;
+mod once;
 mod records;
 mod router;
 mod runbooks;
 mod sql;
+mod strict;
 mod tables;
 mod text;
 mod topics;
@@ -76,6 +79,7 @@ pub struct Running {
     pub addr: SocketAddr,
     stop: CancellationToken,
     served: JoinHandle<()>,
+    app: App,
 }
 
 impl Rekap {
@@ -88,8 +92,8 @@ impl Rekap {
         let addr = listener.local_addr().map_err(refused)?;
         let stop = CancellationToken::new();
         let app = App::open(&config, stop.clone()).await?;
-        let served = tokio::spawn(serve(listener, app, Guard::of(&config.server), stop.clone()));
-        Ok(Running { addr, stop, served })
+        let served = tokio::spawn(serve(listener, app.clone(), Guard::of(&config.server), stop.clone()));
+        Ok(Running { addr, stop, served, app })
     }
 }
 
@@ -99,9 +103,15 @@ impl Running {
         format!("http://{}", self.addr)
     }
 
+    /// Comes when the disk has refused a write and takes writes again: the rooms go on once they are opened anew.
+    pub async fn mended(&self) {
+        mend::mended(&self.app).await;
+    }
+
     /// Stops: no new requests, those under way get a few seconds to end, then every room is closed.
     pub async fn shutdown(self) {
         self.stop.cancel();
+        drop(self.app);
         if let Err(failed) = self.served.await {
             tracing::error!("the server did not stop cleanly: {failed}");
         }

@@ -15,9 +15,10 @@ use utoipa::{IntoParams, ToSchema};
 use super::App;
 use super::body::encoding::Encoding;
 use super::body::{self, Sent};
-use super::extract::{Once, Query, drain, media_type, read_body};
+use super::extract::{Query, drain, media_type, read_body};
 use super::ingest::Held;
 use super::list::page_size;
+use super::once::Once;
 use super::text::Text;
 use crate::Problem;
 
@@ -86,7 +87,8 @@ pub(super) async fn append(
     };
     let body = read_body(body, MAX_REQUEST_BYTES).await?;
     held.grow_to(body.len() as u64);
-    let once = Once::of(&parts, &body)?.map(|once| AppendKey { key: once.key, body_digest: once.digest });
+    let once = parts.extensions.get::<Once>().cloned();
+    let once = once.map(|once| AppendKey { key: once.key, body_digest: once.digest });
     let writer = app.writer(&topic)?;
     let inline = body.len() <= PREPARED_INLINE_BYTES && encoding == Encoding::Plain;
     let known = topic.clone();

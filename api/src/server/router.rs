@@ -8,7 +8,9 @@ use utoipa_axum::routes;
 
 use super::describe::described;
 use super::guard::{Guard, guard};
-use super::{App, groups, health, history, jobs, metrics, records, runbooks, sql, tables, topics, trace, versions};
+use super::{
+    App, groups, health, history, jobs, metrics, once, records, runbooks, sql, tables, topics, trace, versions,
+};
 use crate::console;
 use crate::problem::layer::problems_only;
 
@@ -75,6 +77,7 @@ pub(super) fn router(app: App, admitted: Guard) -> Router {
     let (router, _) = routes().split_for_parts();
     router
         .merge(console::routes())
+        .layer(middleware::from_fn_with_state(app.clone(), once::once))
         .layer(middleware::from_fn(problems_only))
         .layer(middleware::from_fn_with_state(admitted, guard))
         .layer(middleware::from_fn_with_state(app.clone(), metrics::count))

@@ -6,15 +6,15 @@ use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use rekap_tiered_storage::{
-    Compatibility, Extent, InvalidTopicConfig, LogError, OffsetRange, Partition, Topic, TopicConfig, TopicName,
-    TopicSchema,
+    Compatibility, Extent, InvalidTopicConfig, LogError, Offset, OffsetRange, Partition, Positions, Topic, TopicConfig,
+    TopicName, TopicSchema,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::App;
-use super::extract::{Json, NoQuery, Nothing, Query};
+use super::extract::{Command, NoQuery, Nothing, Query};
 use super::list::{ListQuery, listing, page};
 use crate::Problem;
 
@@ -106,6 +106,19 @@ impl PartitionView {
     }
 }
 
+impl TopicView {
+    /// How far the cold tier reaches.
+    fn mirrored_to(&self, topic: &TopicName) -> Positions {
+        let mut positions = Positions::new();
+        for partition in &self.partitions {
+            if let Some(to) = partition.mirrored_to {
+                positions.set(topic, Partition(partition.partition), Offset::new(to));
+            }
+        }
+        positions
+    }
+}
+
 /// A topic with what both tiers hold of it.
 async fn view(app: &App, topic: Topic) -> Result<TopicView, LogError> {
     let headroom = app.mirror().headroom(&topic).await;
@@ -135,14 +148,23 @@ async fn view(app: &App, topic: Topic) -> Result<TopicView, LogError> {
 pub(super) async fn put_topic(
     State(app): State<App>,
     Path(name): Path<String>,
-    Json(wanted): Json<PutTopic>,
+    command: Command<PutTopic>,
 ) -> Result<(StatusCode, Answer<impl Serialize>), Problem> {
     let name: TopicName = name.parse()?;
+    let (by, wanted) = (command.by(), command.body);
     let _one_at_a_time = app.altering().await;
     let (status, topic) = match app.log().hot.topic(&name).await {
-        Ok(topic) => (StatusCode::OK, app.log().hot.alter_topic(&name, altered(&topic.config, wanted)?).await?),
+        Ok(before) => {
+            let topic = app.log().hot.alter_topic(&name, altered(&before.config, wanted)?).await?;
+            if topic != before {
+                app.orchestrator().topic_changed(&topic, &by).await?;
+            }
+            (StatusCode::OK, topic)
+        }
         Err(LogError::UnknownTopic(_)) => {
-            (StatusCode::CREATED, app.log().hot.create_topic(&name, initial(wanted)?).await?)
+            let topic = app.log().hot.create_topic(&name, initial(wanted)?).await?;
+            app.orchestrator().topic_created(&topic, &by).await?;
+            (StatusCode::CREATED, topic)
         }
         Err(e) => return Err(e.into()),
     };
@@ -274,10 +296,15 @@ pub(super) async fn schemas(
 /// Deletes a topic with its hot records. Refused while a job reads it.
 #[utoipa::path(delete, path = "/v1/topics/{topic}", tag = "topics", params(("topic" = String, Path)),
     responses((status = 204, description = "deleted"), (status = 409, description = "a job reads it", body = Problem)))]
-pub(super) async fn delete_topic(State(app): State<App>, Path(name): Path<String>) -> Result<StatusCode, Problem> {
+pub(super) async fn delete_topic(
+    State(app): State<App>,
+    Path(name): Path<String>,
+    command: Command<Nothing>,
+) -> Result<StatusCode, Problem> {
+    let _one_at_a_time = app.altering().await;
     let topic = app.topic(&name).await?;
     refuse_while_read(&app, &topic.name)?;
-    app.log().hot.delete_topic(&topic.name).await?;
+    app.orchestrator().delete_topic(&topic, &command.by()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -301,9 +328,11 @@ fn refuse_while_read(app: &App, topic: &TopicName) -> Result<(), Problem> {
 pub(super) async fn mirror_topic(
     State(app): State<App>,
     Path(name): Path<String>,
-    _arguments: Json<Nothing>,
+    command: Command<Nothing>,
 ) -> Result<Answer<impl Serialize>, Problem> {
     let topic = app.topic(&name).await?;
     app.mirror().flush(&topic.name).await?;
-    Ok(Answer(view(&app, topic).await?))
+    let (of, topic) = (topic.name.clone(), view(&app, topic).await?);
+    app.orchestrator().topic_mirrored(&of, topic.mirrored_to(&of), &command.by()).await?;
+    Ok(Answer(topic))
 }

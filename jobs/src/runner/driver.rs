@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rekap_tables::{Commit, CommitOutcome, TableStatus};
-use rekap_tiered_storage::{Clock, LogError, LogSlice, Positions, Segment, Tier, Topic, TopicName};
+use rekap_tiered_storage::{Clock, LogError, LogSlice, Offset, Partition, Positions, Segment, Tier, Topic, TopicName};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
@@ -92,6 +92,7 @@ impl Driver {
     async fn turn(&mut self) -> Result<Turn, RangeError> {
         let at = self.bench.table.status();
         let ends = self.ends().await?;
+        refuse_truncated(&at.positions, &ends)?;
         let goal = self.goal.get_or_insert_with(|| ends.clone()).clone();
         self.answer(&at.positions);
         let next = cut(&at.positions, &ends, &self.bench.control.targets(), self.bound.records());
@@ -270,6 +271,24 @@ impl Driver {
             status.dead_letters = at.dead_letters;
             status.problem = None;
         });
+    }
+}
+
+/// A log that ends before what was read of it has lost records, and will give their offsets to others.
+fn refuse_truncated(at: &Positions, ends: &Positions) -> Result<(), RangeError> {
+    let lost = |(topic, partition, at): (&TopicName, Partition, Offset)| {
+        let end = ends.get(topic, partition).filter(|end| *end < at)?;
+        Some(format!(
+            "topic `{topic}` partition {partition} ends at {end}, and was read up to {at}: the log lost its tail"
+        ))
+    };
+    match at.iter().find_map(lost) {
+        None => Ok(()),
+        Some(detail) => Err(RangeError::fatal(
+            "TOPIC_TRUNCATED",
+            detail,
+            "restore the log's folder; or make the topic again, and deploy its jobs with `rebuild`",
+        )),
     }
 }
 

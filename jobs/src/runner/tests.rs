@@ -171,6 +171,45 @@ async fn a_new_runner_goes_on_where_the_table_is_and_the_old_one_is_fenced() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_zombie_that_wakes_up_with_a_computed_range_is_fenced_and_counts_nothing_twice() {
+    let world = World::new().await;
+    let zombie = world.run(SUMS).await;
+    let end = world.append(0, (0..10).map(|i| event(i % 3, 1))).await;
+    reaches(&zombie, &end).await;
+    // It computes the next range, and falls asleep before it commits.
+    zombie.hold(DEADLINE).await.unwrap();
+    let end = world.append(0, (0..10).map(|i| event(i % 3, 1))).await;
+    let heir = world.run(SUMS).await;
+    reaches(&heir, &end).await;
+    let before = rows(&heir.table().snapshot());
+    zombie.release();
+    let fenced = |status: &RunnerStatus| matches!(&status.run, Run::Failed { reason } if reason.code == "FENCED");
+    world.append(0, [event(0, 0)]).await;
+    until(&zombie, "fence", fenced).await;
+    let end = world.end().await;
+    reaches(&heir, &end).await;
+    let counted = |rows: &[(String, i64, i64)]| rows.iter().map(|row| row.1).sum::<i64>();
+    assert_eq!((counted(&before), counted(&rows(&heir.table().snapshot()))), (20, 21));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_lost_its_tail_stops_its_readers_with_the_place() {
+    let world = World::new().await;
+    let runner = world.run(SUMS).await;
+    let end = world.append(0, [event(0, 1), event(0, 1)]).await;
+    reaches(&runner, &end).await;
+    let job = world.job(TOML, SUMS).await;
+    let (topic, id) = (name(), TableId { job: "sums".into(), version: 2, attempt: 1 });
+    let past = [(&topic, Partition(0), Offset::new(5))].into_iter().collect();
+    let table = world.tables.create(&id, job.table_schema(), &past).unwrap();
+    let reader = Runner::spawn(world.init(&job, &table)).unwrap();
+    let failed = until(&reader, "failure", |status| matches!(status.run, Run::Failed { .. })).await;
+    let Run::Failed { reason } = failed.run else { unreachable!() };
+    assert_eq!(reason.code, "TOPIC_TRUNCATED");
+    assert!(reason.detail.starts_with("topic `t` partition 0 ends at 2, and was read up to 5"), "{reason}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_replay_from_the_cold_tier_goes_on_hot_at_the_exact_offset() {
     let world = World::new().await;
     for partition in [0, 1] {

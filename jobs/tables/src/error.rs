@@ -74,6 +74,20 @@ pub enum TableError {
 }
 
 impl TableError {
+    /// True when what is stored is at fault, and trying again will not help. A disk that is full, read-only or forbidden may hold good
+    /// tables all the same.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            TableError::Damaged { .. } | TableError::SchemaDiffers(_) => true,
+            TableError::Store { source, .. } => match source.downcast_ref::<fjall::Error>() {
+                Some(fjall::Error::Locked | fjall::Error::Poisoned) => false,
+                Some(fjall::Error::Io(io) | fjall::Error::Storage(fjall::LsmError::Io(io))) => !refuses(io),
+                _ => true,
+            },
+            _ => false,
+        }
+    }
+
     /// A failure of the store below, told with what was being done.
     pub(crate) fn store(
         what: impl Into<String>,
@@ -81,4 +95,26 @@ impl TableError {
     ) -> TableError {
         TableError::Store { what: what.into(), source: source.into() }
     }
+}
+
+/// True when the operating system would not do it now, whatever is stored.
+fn refuses(io: &std::io::Error) -> bool {
+    use std::io::ErrorKind::{
+        FileTooLarge, Interrupted, OutOfMemory, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, ResourceBusy,
+        StorageFull, TimedOut,
+    };
+    /// Too many open files, of the process and of the machine.
+    const TOO_MANY: [i32; 2] = [24, 23];
+    let kinds = [
+        FileTooLarge,
+        Interrupted,
+        OutOfMemory,
+        PermissionDenied,
+        QuotaExceeded,
+        ReadOnlyFilesystem,
+        ResourceBusy,
+        StorageFull,
+        TimedOut,
+    ];
+    kinds.contains(&io.kind()) || io.raw_os_error().is_some_and(|code| TOO_MANY.contains(&code))
 }

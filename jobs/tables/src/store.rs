@@ -4,11 +4,13 @@
 //! cut; whoever opened the tables calls it at least every second. What a power cut takes is read again from the log.
 
 use std::collections::HashMap;
+use std::fs::File;
+use std::panic::AssertUnwindSafe;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use fjall::{Database, KeyspaceCreateOptions, PersistMode};
-use rekap_tiered_storage::Positions;
+use rekap_tiered_storage::{Positions, steps};
 
 use crate::codec::Codec;
 use crate::layout::{FORMAT_VERSION, SCHEMA, STATUS};
@@ -34,6 +36,7 @@ const FORMAT_KEY: &[u8] = b"version";
 #[derive(Clone)]
 pub struct Tables {
     db: Database,
+    path: Arc<Path>,
     bulk_places: usize,
     open: Arc<Mutex<HashMap<TableId, Table>>>,
 }
@@ -46,10 +49,17 @@ impl Tables {
 
     /// [`Self::open`], with the number of changed places from which on a commit is ingested in bulk.
     pub(crate) fn open_with(path: &Path, bulk_places: usize) -> Result<Self, TableError> {
-        let failed = |source| TableError::store(format!("opening the tables in {}", path.display()), source);
-        let db = Database::builder(path).cache_size(CACHE_BYTES).worker_threads(WORKERS).open().map_err(failed)?;
+        let opening = || format!("opening the tables in `{}`", path.display());
+        let open = || Database::builder(path).cache_size(CACHE_BYTES).worker_threads(WORKERS).open();
+        // The database panics at some kinds of damage.
+        let opened = std::panic::catch_unwind(AssertUnwindSafe(open));
+        let opened = opened.map_err(|_| TableError::store(opening(), "its files are damaged (it panicked)"))?;
+        let db = opened.map_err(|source| TableError::store(opening(), source))?;
         stamp(&db)?;
-        Ok(Tables { db, bulk_places, open: Arc::default() })
+        let tables = Tables { db, path: path.into(), bulk_places, open: Arc::default() };
+        tables.sweep_half_made()?;
+        tables.sync_names()?;
+        Ok(tables)
     }
 
     /// Makes a table that stands at `start`. Doing it again answers the table as it is.
@@ -60,11 +70,14 @@ impl Tables {
         }
         let failed = |source: fjall::Error| TableError::store(format!("making table `{id}`"), source);
         let keyspace = self.db.keyspace(&id.to_string(), options).map_err(failed)?;
+        self.sync_names()?;
+        steps::passed("table.half_made", id);
         let status = TableStatus { positions: start.clone(), ..TableStatus::default() };
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncAll));
         batch.insert(&keyspace, SCHEMA, json(schema));
         batch.insert(&keyspace, STATUS, json(&status));
         batch.commit().map_err(failed)?;
+        steps::passed("table.made", id);
         let loaded = self.load(&mut open, id)?;
         Ok(loaded.expect("the table was made above, under the same lock"))
     }
@@ -82,20 +95,54 @@ impl Tables {
         if !self.db.keyspace_exists(&name) {
             return Ok(());
         }
+        steps::passed("table.dropping", id);
         let dropped = self.db.keyspace(&name, options).and_then(|keyspace| self.db.delete_keyspace(keyspace));
-        dropped.map_err(|source| TableError::store(format!("deleting table `{id}`"), source))
+        dropped.map_err(|source| TableError::store(format!("deleting table `{id}`"), source))?;
+        steps::passed("table.dropped", id);
+        Ok(())
     }
 
-    /// All tables, in order; among them any that a crash left half made.
+    /// All tables, in order. One that a crash left half made is none: making it again completes it.
     pub fn list(&self) -> Vec<TableId> {
-        let mut ids: Vec<TableId> = self.db.list_keyspace_names().iter().filter_map(|name| name.parse().ok()).collect();
+        let mut ids: Vec<TableId> = self.named().into_iter().filter(|id| self.is_whole(id)).collect();
         ids.sort();
         ids
     }
 
+    fn named(&self) -> Vec<TableId> {
+        self.db.list_keyspace_names().iter().filter_map(|name| name.parse().ok()).collect()
+    }
+
+    /// True when the table has its status, which is written last. One that cannot be read counts as whole: opening it says why.
+    fn is_whole(&self, id: &TableId) -> bool {
+        let status = self.db.keyspace(&id.to_string(), options).and_then(|keyspace| keyspace.get(STATUS));
+        !matches!(status, Ok(None))
+    }
+
+    /// Removes what a crash left half made; nobody makes tables yet.
+    fn sweep_half_made(&self) -> Result<(), TableError> {
+        self.named().iter().filter(|id| !self.is_whole(id)).try_for_each(|id| self.drop_table(id))
+    }
+
+    /// Makes the names of the tables' folders survive a power cut, which the database leaves to the file system.
+    fn sync_names(&self) -> Result<(), TableError> {
+        let synced = File::open(self.path.join("keyspaces")).and_then(|folder| folder.sync_all());
+        synced.map_err(|source| TableError::store("syncing the names of the tables", source))
+    }
+
     /// Makes all commits so far survive a power cut.
     pub fn persist(&self) -> Result<(), TableError> {
+        steps::passed("tables.persisting", &self.path.display());
         self.db.persist(PersistMode::SyncAll).map_err(|source| TableError::store("syncing the tables", source))
+    }
+
+    /// Why no table can be written any more, until the tables are opened again: the database stops at the first write that the disk
+    /// refuses. `None` while all is well.
+    pub fn failure(&self) -> Option<String> {
+        match self.db.persist(PersistMode::Buffer) {
+            Ok(()) => None,
+            Err(_) => Some(format!("the disk refused a write to the tables in `{}`", self.path.display())),
+        }
     }
 
     fn opened(&self) -> MutexGuard<'_, HashMap<TableId, Table>> {

@@ -8,6 +8,7 @@
 use std::sync::Arc;
 
 use fjall::Slice;
+use rekap_tiered_storage::steps;
 
 use crate::changes::{Changes, Entry};
 use crate::gather::Seen;
@@ -41,7 +42,9 @@ impl Inner {
         self.hide();
         let (before, after) = changes.entries();
         let entries = before.chain(std::iter::once(status_entry(&changes.status))).chain(after);
+        steps::passed("range.computed", &self.id);
         let written = if changes.len() < self.bulk_places { self.write_batch(entries) } else { self.ingest(entries) };
+        steps::passed("range.written", &self.id);
         self.show(written, &changes.status)
     }
 
@@ -65,13 +68,17 @@ impl Inner {
 
     fn ingest(&self, entries: impl Iterator<Item = Entry>) -> Result<(), fjall::Error> {
         let mut ingestion = self.keyspace.start_ingestion()?;
+        steps::passed("bulk.begun", &self.id);
         for (place, value) in entries {
             match value {
                 Some(value) => ingestion.write(place, value)?,
                 None => ingestion.write_tombstone(place)?,
             }
         }
-        ingestion.finish()
+        steps::passed("bulk.filled", &self.id);
+        ingestion.finish()?;
+        steps::passed("bulk.finished", &self.id);
+        Ok(())
     }
 
     /// From now on readers get the snapshot from before the commit.

@@ -35,6 +35,16 @@ pub enum CatalogError {
         /// What is wrong.
         detail: String,
     },
+    /// Entries that were acknowledged are not there any more.
+    #[error("the catalog in {folder} ends at entry {found}, and entry {told} was acknowledged: its files are damaged")]
+    Lost {
+        /// The folder.
+        folder: String,
+        /// The last entry that is there.
+        found: u64,
+        /// The last one that was acknowledged.
+        told: u64,
+    },
     /// An earlier append failed, and nobody knows whether it is there.
     #[error("an earlier append to the catalog failed; whether it is there shows when the server starts again")]
     Unknown,
@@ -57,6 +67,9 @@ impl CatalogError {
             CatalogError::Unreadable { .. } => "restore the catalog from its export",
             CatalogError::NotEmpty(_) => "restore into a new data folder, or move that one away",
             CatalogError::Torn { .. } => "use an older copy that is whole",
+            CatalogError::Lost { .. } => {
+                "restore that folder, or delete the file `head` in it to go on without what is lost"
+            }
             CatalogError::Unknown => "start the server again",
             CatalogError::Store { .. } => "look at the disk of the data folder, then start the server again",
         }
@@ -65,8 +78,13 @@ impl CatalogError {
     pub(super) fn opening(folder: &Path, error: sled::Error) -> Self {
         match &error {
             sled::Error::Io(io) if io.to_string().contains("lock") => CatalogError::InUse(folder.display().to_string()),
-            _ => CatalogError::store("open", error),
+            _ => CatalogError::Store { what: "open", detail: format!("in {}: {error}", folder.display()) },
         }
+    }
+
+    pub(super) fn damaged(folder: &Path) -> Self {
+        let detail = format!("in {}: its files are damaged (the store panicked)", folder.display());
+        CatalogError::Store { what: "open", detail }
     }
 
     pub(super) fn store(what: &'static str, error: sled::Error) -> Self {

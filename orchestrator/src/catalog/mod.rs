@@ -18,13 +18,17 @@ mod carry;
 mod documents;
 mod entry;
 mod error;
+mod head;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Display;
 use std::fs::File;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
+use rekap_tiered_storage::steps;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -92,6 +96,7 @@ pub struct Catalog {
     /// sled's data file, held open to be synced.
     file: File,
     documents: Documents,
+    folder: PathBuf,
     /// The head, or `None` after an append of which nobody knows whether it is there.
     head: Mutex<Option<Head>>,
 }
@@ -101,12 +106,16 @@ impl Catalog {
     pub fn open(folder: &Path) -> Result<Self, CatalogError> {
         std::fs::create_dir_all(folder).map_err(|e| CatalogError::io("open", e))?;
         let config = sled::Config::new().path(folder).cache_capacity(CACHE_BYTES).flush_every_ms(None);
-        let db = config.open().map_err(|e| CatalogError::opening(folder, e))?;
+        // sled panics at some kinds of damage.
+        let opened =
+            std::panic::catch_unwind(AssertUnwindSafe(|| config.open())).map_err(|_| CatalogError::damaged(folder))?;
+        let db = opened.map_err(|e| CatalogError::opening(folder, e))?;
         let documents = Documents::open(folder.join("documents")).map_err(|e| CatalogError::io("open", e))?;
         let file = File::open(db_file(folder)).map_err(|e| CatalogError::io("open", e))?;
         sync_folder(folder).map_err(|e| CatalogError::io("sync", e))?;
         let head = read_format(&db)?.map_or(Ok(None), |()| read_head(&db))?;
-        let catalog = Catalog { db, file, documents, head: Mutex::new(head) };
+        head::compare(folder, head.as_ref())?;
+        let catalog = Catalog { db, file, documents, folder: folder.to_owned(), head: Mutex::new(head) };
         if head.is_none() {
             catalog.stamp()?;
         }
@@ -116,6 +125,12 @@ impl Catalog {
     /// The last entry; `None` after a failed append.
     pub fn head(&self) -> Option<Head> {
         *self.head.lock().expect("no holder of this lock panics")
+    }
+
+    /// Why nothing can be appended until the catalog is opened again. An append that is under way is no failure.
+    pub fn failure(&self) -> Option<String> {
+        let head = self.head.lock().expect("no holder of this lock panics");
+        head.is_none().then(|| format!("the disk refused a write to the catalog in `{}`", self.folder.display()))
     }
 
     /// Appends an entry and answers once it is durable.
@@ -129,8 +144,11 @@ impl Catalog {
         let bytes = serde_json::to_vec(&line).map_err(CatalogError::encoding)?;
         let next = Head { seq: line.seq, hash: Hash::of(&bytes) };
         *head = None;
-        self.write(&next, Some(bytes))?;
+        steps::passed("catalog.decided", &body.event);
+        self.write(&next, Some(bytes), &body.event)?;
+        steps::passed("catalog.synced", &body.event);
         *head = Some(next);
+        head::tell(&self.folder, &next);
         Ok(Entry { seq: next.seq, at, actor, note: body.note, request: body.request, event: body.event })
     }
 
@@ -207,13 +225,13 @@ impl Catalog {
 
     fn stamp(&self) -> Result<(), CatalogError> {
         let head = Head { seq: 0, hash: Hash::NONE };
-        self.write(&head, None)?;
+        self.write(&head, None, &"stamp")?;
         *self.head.lock().expect("no holder of this lock panics") = Some(head);
         Ok(())
     }
 
     /// Writes the head, with its entry, in one batch, and syncs it.
-    fn write(&self, head: &Head, entry: Option<Vec<u8>>) -> Result<(), CatalogError> {
+    fn write(&self, head: &Head, entry: Option<Vec<u8>>, of: &dyn Display) -> Result<(), CatalogError> {
         let mut batch = sled::Batch::default();
         batch.insert(FORMAT_KEY, &FORMAT_VERSION.to_be_bytes());
         batch.insert(HEAD_KEY, serde_json::to_vec(head).map_err(CatalogError::encoding)?);
@@ -222,6 +240,7 @@ impl Catalog {
         }
         self.db.apply_batch(batch).map_err(|e| CatalogError::store("append to", e))?;
         self.db.flush().map_err(|e| CatalogError::store("append to", e))?;
+        steps::passed("catalog.flushed", of);
         self.file.sync_all().map_err(|e| CatalogError::io("sync", e))
     }
 }

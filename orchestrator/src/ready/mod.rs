@@ -124,6 +124,11 @@ impl Readiness {
         self.attempt == version.attempt
     }
 
+    /// True when its table has moved on since the last look.
+    pub fn moved(&self, table: &Positions) -> bool {
+        *table != self.progress
+    }
+
     /// Looks again. A fresh attempt is watched from scratch.
     pub fn observe(&mut self, look: &Look<'_>) {
         if look.version.attempt != self.attempt {

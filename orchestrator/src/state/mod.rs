@@ -8,13 +8,13 @@ mod job;
 mod tests;
 mod version;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use job::{Freeze, Job, Watched};
 pub use version::{Role, Verified, Version};
 
-use rekap_tiered_storage::Timestamp;
+use rekap_tiered_storage::{Incarnation, Timestamp, Topic, TopicName};
 
 use crate::Rejection;
 use crate::catalog::Entry;
@@ -27,6 +27,10 @@ pub struct State {
     pub seq: u64,
     /// Every job, deleted ones included (their numbers are not used again).
     jobs: BTreeMap<String, Arc<Job>>,
+    /// Every topic that was made and not deleted, as far as the catalog was told.
+    topics: BTreeMap<TopicName, Arc<Topic>>,
+    /// Every topic that somebody deleted.
+    deleted: BTreeSet<Incarnation>,
     /// The promotions of each group that were not taken back, oldest first.
     pub groups: BTreeMap<String, Vec<Arc<Vec<GroupMove>>>>,
 }
@@ -60,6 +64,8 @@ impl State {
             self.apply_all(swaps, What::RolledBack, entry);
         } else if let Some(job) = self.jobs.get_mut(&event.job) {
             Arc::make_mut(job).apply(&event.what, entry);
+        } else {
+            self.apply_to_topic(&event.what);
         }
     }
 
@@ -69,6 +75,31 @@ impl State {
                 Arc::make_mut(job).apply(&as_one(moved.swap.clone()), entry);
             }
         }
+    }
+
+    fn apply_to_topic(&mut self, what: &What) {
+        match what {
+            What::TopicCreated { topic } | What::TopicChanged { topic } => {
+                self.topics.insert(topic.name.clone(), Arc::new((**topic).clone()));
+            }
+            What::TopicDeleted { topic, incarnation } | What::TopicLost { topic, incarnation } => {
+                if matches!(what, What::TopicDeleted { .. }) {
+                    self.deleted.insert(*incarnation);
+                }
+                self.topics.retain(|name, known| name != topic || known.incarnation != *incarnation);
+            }
+            _ => {}
+        }
+    }
+
+    /// True when somebody deleted that very topic.
+    pub fn was_deleted(&self, topic: Incarnation) -> bool {
+        self.deleted.contains(&topic)
+    }
+
+    /// The topics that were made and not deleted, by name.
+    pub fn topics(&self) -> &BTreeMap<TopicName, Arc<Topic>> {
+        &self.topics
     }
 
     /// The state as it will be when `event` is recorded.
@@ -137,6 +168,11 @@ impl Job {
             What::Deleted {} => self.delete(),
             What::Deployed(_) | What::Answered {} => {}
             What::GroupPromoted { .. } | What::GroupRolledBack { .. } => {}
+            What::TopicCreated { .. }
+            | What::TopicChanged { .. }
+            | What::TopicDeleted { .. }
+            | What::TopicLost { .. }
+            | What::TopicMirrored { .. } => {}
             What::Started { version, .. }
             | What::TableLost { version, .. }
             | What::Rebuilt { version, .. }

@@ -138,7 +138,12 @@ impl Orchestrator {
             keeps_up: judgement.keeps_up(),
             unmet: first_unmet(&conditions),
             measured: readiness.measured(),
-            stalled: judgement.stalled.as_ref().map(|stalled| with_problem(stalled, member)),
+            // What moved since the last sample does not stall.
+            stalled: judgement
+                .stalled
+                .as_ref()
+                .filter(|_| !readiness.moved(&member.positions()))
+                .map(|stalled| with_problem(stalled, member)),
             replayed: readiness.replayed().map(|(records, took_ms)| Measured {
                 records,
                 took_ms,

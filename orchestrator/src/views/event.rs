@@ -46,6 +46,14 @@ impl EventView {
 fn shorten(what: &What, fields: &mut Map<String, Value>) {
     match what {
         What::Deployed(_) => fields.retain(|name, _| matches!(name.as_str(), "job" | "version" | "digest")),
+        What::TopicCreated { topic } | What::TopicChanged { topic } => {
+            let config = &topic.config;
+            *fields = object(json!({
+                "topic": topic.name, "incarnation": topic.incarnation, "partitions": config.partitions, "key": config.key,
+                "retention_ms": config.retention_ms, "retention_bytes": config.retention_bytes,
+                "has_schema": config.schema.is_some(),
+            }));
+        }
         What::Verified { .. } => {
             if let Some(Value::Object(report)) = fields.remove("report") {
                 let short = ["verdict", "reason", "counts", "positions"];
@@ -58,6 +66,11 @@ fn shorten(what: &What, fields: &mut Map<String, Value>) {
         }
         _ => {}
     }
+}
+
+fn object(json: Value) -> Map<String, Value> {
+    let Value::Object(fields) = json else { unreachable!("it is written as an object") };
+    fields
 }
 
 /// A page of events, in order.

@@ -24,7 +24,7 @@ const NO_CODES_WITHIN: [&str; 5] = [
 
 /// Environment variables, a time zone, a header's value, names of tables in the binary, and the one failure that is never shown (its
 /// reader has gone).
-const NO_CODE_WORDS: [&str; 11] = [
+const NO_CODE_WORDS: [&str; 13] = [
     "CARGO_MANIFEST_DIR",
     "CARGO_PKG_VERSION",
     "DENY",
@@ -32,7 +32,9 @@ const NO_CODE_WORDS: [&str; 11] = [
     "NOBODY_READS",
     "NO_COLOR",
     "OUT_DIR",
+    "REKAP_STARTED_ANEW",
     "REKAP__",
+    "REKAP__SERVER__LISTEN",
     "RUNBOOKS",
     "TERM",
     "UTC",

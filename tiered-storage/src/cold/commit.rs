@@ -19,7 +19,7 @@ use deltalake_core::{DeltaTable, DeltaTableError};
 use super::file::NewFile;
 use super::snapshot::{data_fields, gaps_of};
 use super::{ColdTopic, layout, schema};
-use crate::{LogError, Offset, OffsetRange, Partition, Timestamp};
+use crate::{LogError, Offset, OffsetRange, Partition, Timestamp, steps};
 
 /// Data files that nothing refers to may be cleaned up at this age; a file is committed while it is at most half as old, so that a
 /// writer that slept for days cannot commit what is gone.
@@ -79,7 +79,9 @@ impl ColdTopic {
         if is_old || table.version() != Some(planned_on) {
             return Ok(CommitOutcome::Lost);
         }
+        steps::passed("mirror.planned", &self.topic.name);
         let written = self.write_entry(&table, commit).await;
+        steps::passed("mirror.written", &self.topic.name);
         self.load(&mut table).await?;
         let outcome = match written {
             Ok(()) => CommitOutcome::Committed,

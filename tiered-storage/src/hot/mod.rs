@@ -88,6 +88,17 @@ pub trait HotLog: Send + Sync + 'static {
         once: Option<AppendKey>,
     ) -> Result<Appended, LogError>;
 
+    /// The digest of the body that came with that idempotency key, to whatever topic, if it is still kept.
+    async fn body_of(&self, key: &str) -> Result<Option<[u8; 32]>, LogError> {
+        let _ = key;
+        Ok(None)
+    }
+
+    /// Why nothing can be appended any more, until the log is opened again; `None` while it can.
+    fn failure(&self) -> Option<String> {
+        None
+    }
+
     /// Reads on from `range.from`, at most to `range.to` and about `max_bytes` of record bytes (at least one record). The answer's
     /// range starts at `range.from`, and covers something unless `range.from` is the end of the partition.
     /// [`LogError::OutOfRange`] when `range.from` is below the earliest offset held or past the end.

@@ -11,7 +11,7 @@ use deltalake_core::kernel::Add;
 use super::plan::{Facts, Part, Urgency, plan};
 use super::{Waiting, Work};
 use crate::cold::{ColdTopic, Commit, CommitOutcome, Coverage, FileWriter, StoredFields};
-use crate::{Decoder, HotRange, LogBatch, LogError, Offset, OffsetRange, Partition, Topic};
+use crate::{Decoder, HotRange, LogBatch, LogError, Offset, OffsetRange, Partition, Topic, steps};
 
 /// Bytes of records read from the hot tier at a time.
 const READ_BYTES: usize = 8 << 20;
@@ -64,6 +64,7 @@ impl Work {
         };
         match committed {
             Ok(CommitOutcome::Committed) => {
+                steps::passed("mirror.committed", &topic.name);
                 cold.discard(&commit.files).await;
                 Ok(RoundOutcome::Moved)
             }
@@ -178,7 +179,9 @@ impl Writing<'_> {
         }
         let to = writer.to();
         let file = off_the_runtime(move || writer.finish()).await?;
-        Ok((self.cold.store_file(file).await?, to))
+        let stored = self.cold.store_file(file).await?;
+        steps::passed("mirror.stored", &self.topic.name);
+        Ok((stored, to))
     }
 }
 

@@ -21,6 +21,10 @@ pub(super) fn raw_event(json: &Bytes, writer: &TopicWriter) -> Result<NewRecord,
 /// Reads one raw record: `{key?, value, headers?, timestamp?, partition?, encoding?}`.
 fn raw_record(json: &Bytes) -> Result<NewRecord, Violation> {
     let fields: Vec<(String, &RawValue)> = members(json)?;
+    let again = |(i, (name, _)): &(usize, &(String, &RawValue))| fields[..*i].iter().any(|(before, _)| before == name);
+    if let Some((_, (twice, _))) = fields.iter().enumerate().find(again) {
+        return Err(wrong(twice, "comes twice".to_owned()));
+    }
     let given = |name: &str| fields.iter().find(|(field, _)| field == name).map(|(_, raw)| *raw);
     let base64 = match given("encoding").map(RawValue::get) {
         None | Some("null" | "\"utf8\"") => false,

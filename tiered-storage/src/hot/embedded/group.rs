@@ -6,12 +6,12 @@ use fjall::{Keyspace, OwnedWriteBatch, PersistMode};
 
 use super::entry::EntryBuilder;
 use super::keys;
-use super::once::{Answer, Answers};
+use super::once::{self, Answer};
 use super::state::{PartitionState, TopicState, Topics, find};
 use super::store::Store;
 use super::writer::Append;
 use crate::partitioner::partition_of;
-use crate::{Appended, Incarnation, LogError, NewRecord, Offset, OffsetRange, Partition, Timestamp, TopicName};
+use crate::{Appended, Incarnation, LogError, NewRecord, Offset, OffsetRange, Partition, Timestamp, TopicName, steps};
 
 /// Record bytes after which an entry is closed: a reader that wants one record loads no more than this.
 const ENTRY_BYTES: u64 = 512 << 10;
@@ -48,28 +48,27 @@ impl<'a> Group<'a> {
     pub(super) fn append(
         &mut self,
         append: &Append,
-        answers: &Answers,
         turns: &mut BTreeMap<Incarnation, u32>,
     ) -> Result<Appended, LogError> {
         let topics = self.store.topics();
         let topic = find(&topics, &append.topic)?;
         let incarnation = topic.topic.incarnation;
-        let Some(once) = &append.once else {
+        let Some(key) = &append.once else {
             let partitions = assign(topic, &append.records, turns)?;
             return Ok(self.take(topic, &append.records, partitions));
         };
-        let pending = self.answered.get(&(incarnation, once.key.clone())).cloned();
+        let pending = self.answered.get(&(incarnation, key.key.clone())).cloned();
         let answer = match pending {
             Some(answer) => Some(answer),
-            None => answers.find(self.store, &incarnation, &once.key)?,
+            None => once::find(self.store, &incarnation, &key.key)?,
         };
         if let Some(answer) = answer {
-            return answer.again(once);
+            return answer.again(key);
         }
         let partitions = assign(topic, &append.records, turns)?;
         let appended = self.take(topic, &append.records, partitions);
-        let answer = Answer { at: self.now, body_digest: once.body_digest, appended: appended.clone() };
-        self.remember(incarnation, &once.key, answer);
+        let answer = Answer { at: self.now, body_digest: key.body_digest, appended: appended.clone() };
+        self.remember(incarnation, &key.key, answer);
         Ok(appended)
     }
 
@@ -96,7 +95,7 @@ impl<'a> Group<'a> {
     }
 
     /// Writes everything and waits for the disk; then readers see it.
-    pub(super) fn commit(mut self) -> fjall::Result<()> {
+    pub(super) fn commit(mut self) -> Result<(), LogError> {
         for tail in self.tails.values_mut().flat_map(BTreeMap::values_mut) {
             if !tail.entry.is_empty() {
                 tail.close(&mut self.batch, &self.store.log);
@@ -105,12 +104,20 @@ impl<'a> Group<'a> {
         if self.batch.is_empty() {
             return Ok(());
         }
-        self.batch.commit()?;
+        let number = self.store.acknowledged.next();
+        self.batch.insert(&self.store.log, keys::GROUPS, number.to_be_bytes());
+        let first = self.tails.keys().next().map_or("", |topic| topic.as_str());
+        steps::passed("append.gathered", &first);
+        let failed = |error| self.store.write_failed("appending to the log, which may have happened", error);
+        self.batch.commit().map_err(failed)?;
+        self.store.acknowledged.tell(number);
+        steps::passed("append.synced", &first);
         self.store.publish(|topics| {
             for (name, tails) in &self.tails {
                 show(topics, name, tails);
             }
         });
+        steps::passed("append.published", &first);
         Ok(())
     }
 }

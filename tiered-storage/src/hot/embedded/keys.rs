@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! f                                        the format of everything here
+//! g                                        how many groups of appends there were
 //! t <topic's name>                         the topic, as JSON
 //! p <incarnation> <partition>              the earliest offset held, once something was trimmed
 //! e <incarnation> <partition> <last>       an entry: the records up to offset `last`
@@ -14,6 +15,7 @@
 use crate::{Incarnation, Offset, Partition, Timestamp, TopicName};
 
 pub(super) const FORMAT: &[u8] = b"f";
+pub(super) const GROUPS: &[u8] = b"g";
 pub(super) const TOPICS: &[u8] = b"t";
 pub(super) const EXPIRIES: &[u8] = b"x";
 

@@ -10,6 +10,7 @@
 //! append answers after its batch is synced, a batch is all there or not at all, and deletions are unlinked before they are done.
 //! Offsets start at 0 and have no holes. When to trim is the caller's business; this only says what has expired.
 
+mod acknowledged;
 mod batch;
 mod entry;
 mod group;
@@ -37,7 +38,7 @@ use self::store::Store;
 use self::writer::{Append, Command};
 use crate::{
     AppendKey, Appended, Clock, HotLog, HotRange, Incarnation, LogBatch, LogError, NewRecord, Offset, OffsetRange,
-    Partition, Timestamp, Topic, TopicConfig, TopicName,
+    Partition, Timestamp, Topic, TopicConfig, TopicName, steps,
 };
 
 /// The longest idempotency key: it is part of a stored key.
@@ -121,7 +122,9 @@ impl HotLog for EmbeddedLog {
     async fn delete_topic(&self, name: &TopicName) -> Result<(), LogError> {
         let name = name.clone();
         let incarnation = self.change(move |store| unlink(store, &name)).await?;
-        self.blocking(move |store| store.sweep_topic(&incarnation)).await
+        self.blocking(move |store| store.sweep_topic(&incarnation)).await?;
+        steps::passed("topic.swept", &incarnation);
+        Ok(())
     }
 
     async fn topics(&self) -> Result<Vec<Topic>, LogError> {
@@ -150,6 +153,24 @@ impl HotLog for EmbeddedLog {
         let (reply, answer) = oneshot::channel();
         self.send(Command::Append(Append { topic: name.clone(), records, once, reply })).await;
         answer.await.map_err(|_| writer_died())?
+    }
+
+    async fn body_of(&self, key: &str) -> Result<Option<[u8; 32]>, LogError> {
+        let key = key.to_owned();
+        self.blocking(move |store| {
+            let topics: Vec<Incarnation> = store.topics().values().map(|state| state.topic.incarnation).collect();
+            for incarnation in topics {
+                if let Some(answer) = once::find(store, &incarnation, &key)? {
+                    return Ok(Some(answer.body_digest));
+                }
+            }
+            Ok(None)
+        })
+        .await
+    }
+
+    fn failure(&self) -> Option<String> {
+        self.store.failure()
     }
 
     async fn read(
@@ -207,6 +228,7 @@ fn create(store: &Store, topic: Topic) -> Result<Topic, LogError> {
         return Err(LogError::TopicExists(topic.name));
     }
     store.save_topic(&topic)?;
+    steps::passed("topic.saved", &topic.name);
     let partitions = vec![PartitionState::empty_at(Offset::ZERO); topic.config.partitions as usize];
     store.publish(|topics| {
         topics.insert(topic.name.clone(), TopicState { topic: topic.clone(), partitions });
@@ -224,6 +246,7 @@ fn alter(store: &Store, name: &TopicName, config: TopicConfig) -> Result<Topic, 
         )));
     }
     store.save_topic(&topic)?;
+    steps::passed("topic.saved", &topic.name);
     store.publish(|topics| {
         let state = topics.get_mut(name).expect("only this thread deletes topics");
         state.topic = topic.clone();
@@ -235,6 +258,7 @@ fn alter(store: &Store, name: &TopicName, config: TopicConfig) -> Result<Topic, 
 fn unlink(store: &Store, name: &TopicName) -> Result<Incarnation, LogError> {
     let incarnation = find(&store.topics(), name)?.topic.incarnation;
     store.unlink_topic(name)?;
+    steps::passed("topic.unlinked", name);
     store.publish(|topics| {
         topics.remove(name);
     });
@@ -247,6 +271,7 @@ fn trim(store: &Store, topic: &Topic, partition: Partition, before: Offset) -> R
     let before = before.clamp(held.from, held.to);
     if before > held.from {
         store.save_earliest(&topic.incarnation, partition, before)?;
+        steps::passed("trim.unlinked", &topic.name);
         store.publish(|topics| {
             let state = topics.get_mut(&topic.name).expect("only this thread deletes topics");
             state.partitions[partition.0 as usize].earliest = before;

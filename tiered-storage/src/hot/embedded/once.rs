@@ -59,6 +59,13 @@ fn decode_range(bytes: &[u8; 20]) -> Option<(Partition, OffsetRange)> {
     Some((Partition(u32::from_be_bytes(*partition)), OffsetRange::new(from, to)))
 }
 
+/// What the append of that key answered in the last 24 hours.
+pub(super) fn find(store: &Store, incarnation: &Incarnation, key: &str) -> Result<Option<Answer>, LogError> {
+    let stored = store.log.get(keys::once(incarnation, key)).map_err(failed("looking up an idempotency key"))?;
+    let answer = stored.and_then(|bytes| Answer::decode(&bytes));
+    Ok(answer.filter(|answer| store.clock.now().since(answer.at) < KEPT))
+}
+
 /// The kept answers.
 pub(super) struct Answers {
     /// All that expired before was removed: looking starts here, past what is gone.
@@ -68,13 +75,6 @@ pub(super) struct Answers {
 impl Answers {
     pub(super) fn new() -> Self {
         Answers { removed_to: Timestamp::from_micros(0) }
-    }
-
-    /// What the append of that key answered in the last 24 hours.
-    pub(super) fn find(&self, store: &Store, incarnation: &Incarnation, key: &str) -> Result<Option<Answer>, LogError> {
-        let stored = store.log.get(keys::once(incarnation, key)).map_err(failed("looking up an idempotency key"))?;
-        let answer = stored.and_then(|bytes| Answer::decode(&bytes));
-        Ok(answer.filter(|answer| store.clock.now().since(answer.at) < KEPT))
     }
 
     /// Removes a few answers that are older than 24 hours, in proportion to the appends that bring new ones.
@@ -100,7 +100,7 @@ impl Answers {
             }
             batch.remove(&store.log, expiry);
         }
-        batch.commit().map_err(failed("expiring idempotency keys"))?;
+        batch.commit().map_err(|error| store.write_failed("expiring idempotency keys", error))?;
         self.removed_to = removed_to;
         Ok(())
     }

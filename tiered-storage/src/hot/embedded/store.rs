@@ -3,16 +3,19 @@
 //! Everything lives in one keyspace, so a batch is all there or not at all. What is deleted is first unlinked (the topic, or the
 //! earliest offset) and then removed in pieces; a crash in between leaves pieces that nothing names, and the next start removes them.
 
+use std::fs::File;
+use std::panic::AssertUnwindSafe;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock, RwLockReadGuard};
+use std::sync::{Arc, OnceLock, RwLock, RwLockReadGuard};
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, KvSeparationOptions, PersistMode};
 use tokio::sync::watch;
 
+use super::acknowledged::Acknowledged;
 use super::entry::Entry;
 use super::keys;
 use super::state::{PartitionState, TopicState, Topics};
-use crate::{Clock, Incarnation, LogError, Offset, Partition, Topic, TopicName};
+use crate::{Clock, Incarnation, LogError, Offset, Partition, Topic, TopicName, steps};
 
 /// The format of the folder. Version 1: first release.
 const FORMAT_VERSION: u32 = 1;
@@ -33,8 +36,11 @@ pub(super) struct Store {
     pub(super) log: Keyspace,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) appended: watch::Sender<u64>,
+    pub(super) acknowledged: Acknowledged,
     path: PathBuf,
     topics: RwLock<Topics>,
+    /// The first write that the disk refused: the database takes no other until it is opened again.
+    refused: OnceLock<String>,
 }
 
 /// Makes an error of the database one of the log, told with what was being done.
@@ -47,17 +53,35 @@ impl Store {
     pub(super) fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, LogError> {
         let opening = |error| match error {
             fjall::Error::Locked => LogError::InUse(path.to_owned()),
-            error => LogError::store(format!("opening the log in `{}`", path.display()), error),
+            error => damaged(path, &in_words(&error)),
         };
         // One worker: of several, one asks for work without a pause while another compacts, which costs a core.
-        let db = Database::builder(path).cache_size(CACHE_BYTES).worker_threads(1).open().map_err(opening)?;
+        let open = || Database::builder(path).cache_size(CACHE_BYTES).worker_threads(1).open();
+        // The database panics at some kinds of damage.
+        let opened =
+            std::panic::catch_unwind(AssertUnwindSafe(open)).map_err(|_| damaged(path, "the database panicked"))?;
+        let db = opened.map_err(opening)?;
         // Large entries are kept beside the tree: compaction then moves only their keys.
         let separation = || Some(KvSeparationOptions::default());
         let options =
             || KeyspaceCreateOptions::default().max_memtable_size(MEMTABLE_BYTES).with_kv_separation(separation());
         let log = db.keyspace("log", options).map_err(opening)?;
-        let appended = watch::Sender::new(0);
-        let store = Store { db, log, clock, appended, path: path.to_owned(), topics: RwLock::default() };
+        // The database leaves the name of a keyspace's folder to the file system.
+        let named = File::open(path.join("keyspaces")).and_then(|folder| folder.sync_all());
+        named.map_err(|error| opening(error.into()))?;
+        let groups = log.get(keys::GROUPS).map_err(opening)?;
+        let groups = groups.and_then(|bytes| Some(u64::from_be_bytes(bytes.as_ref().try_into().ok()?)));
+        let acknowledged = Acknowledged::open(path, groups.unwrap_or(0))?;
+        let store = Store {
+            db,
+            log,
+            clock,
+            appended: watch::Sender::new(0),
+            acknowledged,
+            path: path.to_owned(),
+            topics: RwLock::default(),
+            refused: OnceLock::new(),
+        };
         store.check_format()?;
         let topics = store.recover()?;
         store.sweep_leftovers(&topics)?;
@@ -74,6 +98,19 @@ impl Store {
     pub(super) fn publish(&self, change: impl FnOnce(&mut Topics)) {
         change(&mut self.topics.write().expect("no thread panics while it holds the topics"));
         self.appended.send_modify(|changes| *changes += 1);
+    }
+
+    /// Keeps the first refusal of the disk, and tells it with every later one: the database itself then only says that it stopped.
+    pub(super) fn write_failed(&self, what: &'static str, error: fjall::Error) -> LogError {
+        let first = self.refused.get_or_init(|| {
+            format!("the disk refused a write to the log in `{}`: {}", self.path.display(), in_words(&error))
+        });
+        LogError::store(what, first.clone())
+    }
+
+    /// Why nothing can be written any more.
+    pub(super) fn failure(&self) -> Option<String> {
+        self.refused.get().cloned()
     }
 
     fn check_format(&self) -> Result<(), LogError> {
@@ -101,7 +138,7 @@ impl Store {
     ) -> Result<(), LogError> {
         let mut batch = self.db.batch().durability(Some(PersistMode::SyncAll));
         write(&mut batch);
-        batch.commit().map_err(failed(what))
+        batch.commit().map_err(|error| self.write_failed(what, error))
     }
 
     fn recover(&self) -> Result<Topics, LogError> {
@@ -201,7 +238,8 @@ impl Store {
             for guard in found.by_ref().take(SWEEP_KEYS) {
                 batch.remove(&self.log, guard.key().map_err(failed("removing deleted records"))?);
             }
-            batch.commit().map_err(failed("removing deleted records"))?;
+            batch.commit().map_err(|error| self.write_failed("removing deleted records", error))?;
+            steps::passed("records.swept", &self.path.display());
         }
         Ok(())
     }
@@ -226,7 +264,22 @@ impl Store {
         earliest: Offset,
     ) -> Result<(), LogError> {
         let key = keys::earliest(incarnation, partition);
-        self.log.insert(key, earliest.get().to_be_bytes()).map_err(failed("trimming a partition"))
+        let inserted = self.log.insert(key, earliest.get().to_be_bytes());
+        inserted.map_err(|error| self.write_failed("trimming a partition", error))
+    }
+}
+
+/// A log that does not open. It holds events that nothing else holds, so it is never set aside or made anew.
+fn damaged(path: &Path, reason: &str) -> LogError {
+    let what = format!("opening the log in `{}`", path.display());
+    LogError::store(what, format!("{reason}; if the disk is well, its files are damaged: restore that folder"))
+}
+
+/// What the operating system said, where it did.
+fn in_words(error: &fjall::Error) -> String {
+    match error {
+        fjall::Error::Io(error) | fjall::Error::Storage(fjall::LsmError::Io(error)) => error.to_string(),
+        error => error.to_string(),
     }
 }
 

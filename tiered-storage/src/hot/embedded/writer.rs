@@ -78,13 +78,12 @@ impl Writer {
     fn write(&mut self, appends: Vec<Append>) {
         self.expire_answers(&appends);
         let mut group = Group::new(&self.store);
-        let results: Vec<_> =
-            appends.iter().map(|append| group.append(append, &self.answers, &mut self.turns)).collect();
+        let results: Vec<_> = appends.iter().map(|append| group.append(append, &mut self.turns)).collect();
         let written = group.commit();
         for (append, result) in appends.into_iter().zip(results) {
             let answer = match &written {
-                Err(error) if result.is_ok() => {
-                    Err(LogError::store("appending to the log, which may have happened", error.to_string()))
+                Err(LogError::Store { what, source }) if result.is_ok() => {
+                    Err(LogError::store(what.clone(), source.to_string()))
                 }
                 _ => result,
             };
