@@ -6,6 +6,7 @@
 pub mod cli;
 mod config;
 mod console;
+mod doctor;
 mod problem;
 mod quickstart;
 mod server;

@@ -122,10 +122,3 @@ async fn exit_codes_tell_a_script_how_it_went() {
     world.cli(&["wait", "bpi@1", "--for", "Retired", "--timeout", "200ms"]).run().await.exits(5);
     world.cli(&["rollback", "bpi"]).run().await.exits(3);
 }
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_verb_that_is_not_built_says_so() {
-    let world = World::start().await;
-    let called = world.cli(&["doctor"]).run().await.exits(1);
-    assert!(called.stderr.contains("not built"), "{}", called.stderr);
-}

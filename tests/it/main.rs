@@ -1,9 +1,11 @@
 //! The whole system, tested from outside: each module is one promise to a user.
 
 mod bad_disks;
+mod cold_tier;
 mod command_line;
 mod console;
 mod crashes;
+mod doctor;
 mod example;
 mod front_door;
 mod github_hour;
@@ -21,6 +23,8 @@ mod price_index;
 mod promotions;
 mod quickstart;
 mod refusals;
+mod s3_faults;
+mod s3_loop;
 mod slow_versions;
 mod sql;
 mod swaps;

@@ -5,6 +5,7 @@ Reads one request from standard input and prints one JSON array, with rows and s
     {"json":    {"ticks": {"path": "ticks.ndjson", "columns": {"price": "DOUBLE"}}},   DuckDB parses the lines itself
      "delta":   {"cold": "/data/cold/ticks/…"},                                        opened by the `deltalake` package
      "parquet": {"files": "/data/cold/ticks/…"},                                       the files that the Delta log names, read by DuckDB
+     "storage": {"AWS_ENDPOINT_URL": "…"},                                             how to reach them, where that is a bucket
      "queries": ["SELECT count(*) AS n FROM ticks"]}         [{"rows": [{"n": 7}], "seconds": 0.01, "cpu_seconds": 0.02}]
 """
 
@@ -38,8 +39,8 @@ def plain(value):
     return value
 
 
-def delta_table(uri):
-    return DeltaTable(uri.removeprefix("file://"))
+def delta_table(uri, storage):
+    return DeltaTable(uri.removeprefix("file://"), storage_options=storage)
 
 
 def connect(request):
@@ -51,10 +52,11 @@ def connect(request):
             f"CREATE TABLE {name} AS SELECT * FROM read_json('{source['path']}', format = 'newline_delimited', "
             f"columns = {{{columns}}}, maximum_object_size = {LONGEST_LINE})"
         )
+    storage = request.get("storage")
     for name, uri in request.get("delta", {}).items():
-        db.register(name, delta_table(uri).to_pyarrow_dataset())
+        db.register(name, delta_table(uri, storage).to_pyarrow_dataset())
     for name, uri in request.get("parquet", {}).items():
-        files = delta_table(uri).file_uris()
+        files = delta_table(uri, storage).file_uris()
         db.read_parquet(files, hive_partitioning=True).create_view(name)
     return db
 

@@ -53,6 +53,12 @@ impl Cli {
         self
     }
 
+    /// Runs with these variables.
+    pub fn with(mut self, environment: &[(&'static str, String)]) -> Self {
+        self.0.envs(environment.iter().map(|(name, value)| (name, value)));
+        self
+    }
+
     /// Runs it to its end, off the async threads.
     pub async fn run(mut self) -> Called {
         let output = tokio::task::spawn_blocking(move || self.0.output()).await.expect("no panic within");

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
 use crate::binary::{repository, target_folder};
-use crate::{Events, Row, rows_of};
+use crate::{Bucket, Events, Row, rows_of};
 
 /// A question to DuckDB: sources by name, then queries over them.
 #[derive(Debug)]
@@ -53,6 +53,12 @@ impl Duck {
     /// The Delta table at `url`, opened by the `deltalake` package.
     pub fn delta(self, name: &str, url: &str) -> Self {
         self.source("delta", name, json!(url))
+    }
+
+    /// The Delta tables lie in this bucket.
+    pub fn within(mut self, bucket: &Bucket) -> Self {
+        self.sources.insert("storage".to_owned(), bucket.storage_options());
+        self
     }
 
     /// The Parquet files of the Delta table at `url`, opened by DuckDB.

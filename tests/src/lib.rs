@@ -1,4 +1,4 @@
-//! What the whole-system tests stand on: a server run as a child process, its REST API as functions, real input, and DuckDB as judge.
+//! What the whole-system tests stand on: a server run as a child process, its REST API as functions, real input, a real S3 server, and DuckDB as judge.
 //!
 //! The tests themselves are in `tests/it`. They know Rekap only as its users do: the `rekap` binary, HTTP, and the files of the cold
 //! tier. A test that fails keeps the server's data folder and says where it is.
@@ -18,7 +18,9 @@ mod job;
 mod ledger;
 mod measure;
 mod power;
+mod proxy;
 mod rows;
+mod s3;
 mod seed;
 mod steps;
 mod topic;
@@ -38,11 +40,13 @@ pub use github::GitHubHour;
 pub use job::Job;
 pub use ledger::{Ledger, Writer};
 pub use measure::{Durations, Usage, median, size};
+pub use proxy::{Asked, Fault, Proxy};
 pub use rows::{Row, Scan, assert_same_rows, rows_of};
+pub use s3::Bucket;
 pub use seed::seeded;
 pub use steps::obey;
 pub use topic::{Record, int, list, partitions};
 pub use trades::Trades;
 pub use wait::{DEADLINE, until, until_within};
 pub use wire::Wire;
-pub use world::{World, WorldConfig};
+pub use world::{Setup, World, WorldConfig};

@@ -30,11 +30,30 @@ pub struct WorldConfig {
     pub server: &'static str,
     /// Further sections.
     pub more: &'static str,
+    /// What the tiers that the test brings add to it.
+    pub setups: Vec<Setup>,
+}
+
+/// What a part of a test's world (a bucket, a cluster) adds to what the server is told.
+#[derive(Debug, Clone, Default)]
+pub struct Setup {
+    /// Whole sections of `rekap.toml`, which no other part writes.
+    pub toml: String,
+    /// Variables of the server's environment.
+    pub environment: Vec<(&'static str, String)>,
 }
 
 impl Default for WorldConfig {
     fn default() -> Self {
-        WorldConfig { mirror_max_age: "1h", mirror_max_bytes: "128MB", server: "", more: "" }
+        WorldConfig { mirror_max_age: "1h", mirror_max_bytes: "128MB", server: "", more: "", setups: Vec::new() }
+    }
+}
+
+impl WorldConfig {
+    /// The same, on a tier that the test brings.
+    pub fn on(mut self, tier: Setup) -> Self {
+        self.setups.push(tier);
+        self
     }
 }
 
@@ -43,6 +62,7 @@ impl Default for WorldConfig {
 pub struct World {
     folder: Option<TempDir>,
     client: Client,
+    environment: Vec<(&'static str, String)>,
     server: Option<Child>,
     power: Option<Power>,
 }
@@ -82,7 +102,7 @@ impl World {
         let port = free_port();
         fs::write(folder.path().join("rekap.toml"), config.to_toml(port)).expect("a file in the temporary folder");
         let client = Client::new(&format!("http://127.0.0.1:{port}"));
-        World { folder: Some(folder), client, server: None, power: None }
+        World { folder: Some(folder), client, environment: config.environment(), server: None, power: None }
     }
 
     /// Starts the server on the data that is there, and waits until it is ready.
@@ -101,6 +121,7 @@ impl World {
             .env("RUST_BACKTRACE", "1")
             .envs([steps::environment(self.folder())])
             .envs(self.power.iter().flat_map(Power::environment))
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::null())
             .stdout(log.try_clone().expect("one more handle"))
             .stderr(log)
@@ -180,6 +201,11 @@ impl World {
         Cli::new(self.url(), arguments)
     }
 
+    /// The process id of the server.
+    pub fn server_id(&self) -> u32 {
+        self.server.as_ref().expect("the server runs").id()
+    }
+
     /// The server's folder: its `rekap.toml`, its log, its data.
     pub fn folder(&self) -> &Path {
         self.folder.as_ref().expect("the folder lives as long as the world").path()
@@ -222,12 +248,17 @@ impl Drop for World {
 
 impl WorldConfig {
     fn to_toml(&self, port: u16) -> String {
-        let WorldConfig { mirror_max_age, mirror_max_bytes, server, more } = self;
+        let WorldConfig { mirror_max_age, mirror_max_bytes, server, more, setups } = self;
+        let tiers: String = setups.iter().map(|setup| setup.toml.as_str()).collect();
         format!(
             "data = \"./data\"\n\
              [server]\nlisten = \"127.0.0.1:{port}\"\n{server}\
-             [mirror]\nmax_age = \"{mirror_max_age}\"\nmax_bytes = \"{mirror_max_bytes}\"\n{more}"
+             [mirror]\nmax_age = \"{mirror_max_age}\"\nmax_bytes = \"{mirror_max_bytes}\"\n{more}{tiers}"
         )
+    }
+
+    fn environment(&self) -> Vec<(&'static str, String)> {
+        self.setups.iter().flat_map(|setup| setup.environment.clone()).collect()
     }
 }
 

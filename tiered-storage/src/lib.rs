@@ -8,6 +8,7 @@ mod clock;
 mod cold;
 mod decode;
 mod error;
+mod finding;
 mod hot;
 mod ingest;
 mod log;
@@ -26,16 +27,17 @@ mod world;
 
 pub use batch::{ENVELOPE, LogBatch, UTC, headers_type, timestamp_type};
 pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
-pub use cold::{ColdFile, ColdTier, ColdTopic, Coverage, PartitionCoverage};
+pub use cold::{BucketKeys, ColdFile, ColdLocation, ColdTier, ColdTopic, Coverage, PartitionCoverage};
 pub use decode::{
     Column, ColumnPlace, ColumnSpec, ColumnType, DecodeFailure, DecodeStatus, Decoded, Decoder, Fingerprint,
     InvalidColumns, InvalidFingerprint,
 };
 pub use error::LogError;
+pub use finding::{Finding, Verdict};
 pub use hot::{AppendKey, Appended, EmbeddedLog, HotLog, HotRange, NewRecord};
 pub use ingest::{MAX_RECORD_BYTES, Refused, TopicWriter};
 pub use log::{Extent, InputBatch, Log, LogSlice, ReadPlan, Segment, Start, Tier, Undecodable, Written};
-pub use mirror::{Mirror, MirrorPolicy};
+pub use mirror::{Mirror, MirrorCounts, MirrorPolicy};
 pub use offset::{Offset, OffsetRange, Partition};
 pub use partitioner::partition_of;
 pub use positions::{InvalidPositions, Positions};

@@ -66,6 +66,11 @@ impl World {
         mirror.flush(&self.topic.name).await.unwrap();
     }
 
+    /// As [`World::flush`], without the upkeep that runs beside a mirror.
+    pub(crate) async fn flush_only(&self, max_bytes: u64) {
+        crate::mirror::flush_once(self.log(), max_bytes, self.clock.clone(), &self.topic.name).await.unwrap();
+    }
+
     /// Appends records: every seventh a tombstone, every eleventh undecodable.
     pub(crate) async fn append(&mut self, partition: u32, records: usize) {
         for _ in 0..records {

@@ -242,8 +242,12 @@ pub(super) enum Verb {
     /// Take out or bring back the catalog
     #[command(subcommand)]
     Catalog(CatalogVerb),
-    /// Look for what is wrong with a data folder
-    Doctor,
+    /// Look for what would keep a server from working, without one
+    Doctor {
+        /// The configuration [default: ./rekap.toml if it is there]
+        #[arg(long)]
+        config: Option<PathBuf>,
+    },
     /// Start a job folder, which passes its own test as it stands
     New {
         /// The folder to make; the job is named as it

@@ -22,6 +22,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// Anything else.
     Failed(String),
+    /// `rekap doctor` found what keeps a server from working: the names of the checks that failed.
+    Unfit(String),
     /// Whoever read our output has gone.
     NobodyReads,
 }
@@ -31,7 +33,7 @@ impl Failure {
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self {
             Failure::Server(problem) if matches!(problem.status, 409 | 412 | 422) => 3,
-            Failure::Server(_) | Failure::Failed(_) => 1,
+            Failure::Server(_) | Failure::Failed(_) | Failure::Unfit(_) => 1,
             Failure::Usage(_) => 2,
             Failure::Unreachable { .. } => 4,
             Failure::TimedOut(_) => 5,
@@ -54,6 +56,7 @@ impl Failure {
             Failure::TimedOut(what) => own("TIMED_OUT", what, "give it more time with --timeout"),
             Failure::Usage(what) => own("USAGE", what, "see `rekap help`"),
             Failure::Failed(what) => own("FAILED", what, ""),
+            Failure::Unfit(checks) => own("UNFIT", checks, "do what stands beside each failed check, and run it again"),
             Failure::NobodyReads => own("NOBODY_READS", "", ""),
         }
     }

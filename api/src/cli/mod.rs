@@ -113,16 +113,11 @@ async fn run(global: Global, verb: Verb, out: Out) -> Result<ExitCode, Failure> 
         Verb::History { job, limit } => history::history(s, &job, limit).await,
         Verb::Audit { verb } => history::audit(s, verb.is_some()).await,
         Verb::Catalog(verb) => catalog::catalog(s, verb).await,
-        Verb::Doctor => not_built("doctor"),
+        Verb::Doctor { config } => crate::doctor::run(&out, config.as_deref()).await,
         Verb::New { dir, topic } => new::new(s, &dir, topic.as_deref()).await,
         Verb::Completions { shell } => shell::completions(&s.out, shell),
         Verb::Man { dir } => shell::man(&dir),
         Verb::Test { dir, accept } => test::test(s, &dir, accept).await,
     }
     .map(|()| ExitCode::SUCCESS)
-}
-
-/// A verb of the contract that this build does not have.
-fn not_built(verb: &str) -> Result<(), Failure> {
-    Err(Failure::from(crate::Problem::not_built(&format!("`rekap {verb}`"))))
 }

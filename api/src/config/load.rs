@@ -47,6 +47,9 @@ pub enum ConfigError {
          listen on 127.0.0.1, or say --insecure"
     )]
     OpenServer(SocketAddr),
+    /// `[cold]` names no place that there can be.
+    #[error("{0}")]
+    InvalidCold(String),
     /// Named by the contract, not built yet.
     #[error("{0} is not built yet; leave it out")]
     NotBuilt(&'static str),
@@ -155,6 +158,15 @@ mod tests {
     fn a_variable_that_does_not_fit_is_named() {
         let refused = load("", &[("REKAP__SERVER__LISTEN", "nowhere")]).unwrap_err().to_string();
         assert!(refused.contains("REKAP__SERVER__LISTEN"), "{refused}");
+    }
+
+    #[test]
+    fn a_bucket_is_a_cold_tier_and_what_is_no_place_is_refused() {
+        let config = load("[cold]\nurl = \"s3://lake/rekap\"\nendpoint = \"http://127.0.0.1:9000\"", &[]).unwrap();
+        config.check().unwrap();
+        assert_eq!(config.cold_location().url, "s3://lake/rekap");
+        let refused = load("[cold]\nurl = \"gs://lake\"", &[]).unwrap().check().unwrap_err().to_string();
+        assert!(refused.contains("gs://lake") && refused.contains("s3://bucket/prefix"), "{refused}");
     }
 
     #[test]

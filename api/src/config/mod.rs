@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use rekap_jobs::{parse_bytes, parse_duration};
 use rekap_orchestrator::SqlLimits;
+use rekap_tiered_storage::ColdLocation;
 use serde::{Deserialize, Deserializer, de::Error};
 
 pub use load::ConfigError;
@@ -100,15 +101,19 @@ pub enum LogKind {
 }
 
 /// `[cold]`.
-#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Cold {
-    /// Where the Delta tables lie; `None` is `<data>/cold`.
+    /// Where the Delta tables lie: `file:` and a folder, or `s3://bucket/prefix`; `None` is `<data>/cold`.
     pub url: Option<String>,
-    /// An S3 endpoint other than AWS's.
+    /// The URL of an S3 server other than AWS's.
     pub endpoint: Option<String>,
     /// The S3 region.
     pub region: Option<String>,
+    /// The bucket is in the path of a request, not in its host name.
+    pub path_style: bool,
+    /// Talk to an endpoint on another machine without TLS.
+    pub allow_http: bool,
 }
 
 /// `[mirror]`.
@@ -178,6 +183,12 @@ impl Default for Log {
     }
 }
 
+impl Default for Cold {
+    fn default() -> Self {
+        Cold { url: None, endpoint: None, region: None, path_style: true, allow_http: false }
+    }
+}
+
 impl Default for Mirror {
     fn default() -> Self {
         Mirror { topics: vec!["*".into()], max_age: Duration::from_secs(60), max_bytes: 128_000_000 }
@@ -193,13 +204,10 @@ impl Config {
         if self.log.kind == LogKind::Kafka {
             return Err(ConfigError::NotBuilt("log.kind = \"kafka\""));
         }
-        if self.cold.url.as_ref().is_some_and(|url| !url.starts_with("file:")) {
-            return Err(ConfigError::NotBuilt("a cold.url that is not file:…"));
-        }
         if self.catalog.export.as_ref().is_some_and(|url| !url.starts_with("file:")) {
             return Err(ConfigError::NotBuilt("a catalog.export that is not file:…"));
         }
-        Ok(())
+        self.cold_location().check().map_err(|refused| ConfigError::InvalidCold(refused.to_string()))
     }
 
     /// What queries may take.
@@ -208,9 +216,11 @@ impl Config {
         SqlLimits { max_memory, max_rows, max_time }
     }
 
-    /// The cold tier's URL.
-    pub fn cold_url(&self) -> String {
-        self.cold.url.clone().unwrap_or_else(|| format!("file:{}", self.data.join("cold").display()))
+    /// Where the cold tier lies.
+    pub fn cold_location(&self) -> ColdLocation {
+        let Cold { url, endpoint, region, path_style, allow_http } = self.cold.clone();
+        let url = url.unwrap_or_else(|| format!("file:{}", self.data.join("cold").display()));
+        ColdLocation { url, endpoint, region, path_style, allow_http, keys: None }
     }
 }
 

@@ -177,8 +177,8 @@ async fn open_log(config: &Config, folder: &Path, clock: Arc<dyn Clock>) -> Resu
     let (path, hot_clock) = (folder.join("log"), clock.clone());
     let hot: Arc<dyn HotLog> =
         blocking(move || EmbeddedLog::open(&path, hot_clock)).await.map_err(cannot("the embedded log"))?;
-    let url = config.cold_url();
-    let cold = blocking(move || ColdTier::open(&url, clock)).await.map_err(cannot("the cold tier"))?;
+    let location = config.cold_location();
+    let cold = blocking(move || ColdTier::open(location, clock)).await.map_err(cannot("the cold tier"))?;
     Ok(Log::new(hot, Arc::new(cold)))
 }
 

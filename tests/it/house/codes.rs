@@ -11,15 +11,16 @@ use super::{ROOMS, read, sources, tracked};
 const PAGES: &str = "docs/runbooks";
 
 /// Pages about operations, and the index.
-const NO_CODE: [&str; 6] = ["README", "groups", "promote", "replay", "rollback", "stuck-replay"];
+const NO_CODE: [&str; 7] = ["README", "groups", "mirror-behind", "promote", "replay", "rollback", "stuck-replay"];
 
-/// Where capitals are headings of tables, currencies, or a double's failure.
-const NO_CODES_WITHIN: [&str; 5] = [
+/// Where capitals are headings of tables, currencies, AWS's variables, or a double's failure.
+const NO_CODES_WITHIN: [&str; 6] = [
     "api/src/cli/args.rs",
     "api/src/cli/jobs.rs",
     "api/src/cli/topics.rs",
     "api/src/quickstart",
     "orchestrator/src/testing.rs",
+    "tiered-storage/src/cold/credentials.rs",
 ];
 
 /// Environment variables, a time zone, a header's value, names of tables in the binary, and the one failure that is never shown (its

@@ -1,37 +1,35 @@
 //! The one way to change a cold table: a compare-and-swap on the version whose coverage the change was planned on.
 //!
-//! Commits are made with no retries: whoever loses loads the table and plans again. After *any* failure the table is loaded and its
+//! Commits are made with no retries of the library's: whoever loses loads the table and plans again. A commit of another writer that left alone
+//! what the round was planned on (the progress of its partitions and the table's fields: a compaction, as a rule) does not change the plan, so
+//! the same files are committed on top of it. After *any* failure the table is loaded and its
 //! progress compared with what was wanted, since a failed answer may hide a success. A process that dies before the log entry is there
 //! has done nothing but leave files behind; one that dies after it has done everything.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use arrow::datatypes::Fields;
 use deltalake_core::kernel::transaction::{CommitBuilder, TransactionError};
 use deltalake_core::kernel::{Action, Add, MetadataExt as _, Transaction};
 use deltalake_core::operations::create::CreateBuilder;
-use deltalake_core::protocol::checkpoints::create_checkpoint;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::table::state::DeltaTableState;
 use deltalake_core::{DeltaTable, DeltaTableError};
 
+use super::clean::ORPHAN_AGE;
 use super::file::NewFile;
 use super::snapshot::{data_fields, gaps_of};
 use super::{ColdTopic, layout, schema};
 use crate::{LogError, Offset, OffsetRange, Partition, Timestamp, steps};
 
-/// Data files that nothing refers to may be cleaned up at this age; a file is committed while it is at most half as old, so that a
-/// writer that slept for days cannot commit what is gone.
-const ORPHAN_AGE: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// Log entries between two checkpoints: opening a table reads the last checkpoint and fewer entries than this.
-pub(super) const CHECKPOINT_EVERY: u64 = 100;
+/// How often a round is committed on a newer version of the table, where that left its plan alone. More in a row than these are no
+/// chance, and the round is planned again.
+const COMMIT_ATTEMPTS: u32 = 20;
 
 /// One mirror round, ready to be committed.
 pub(crate) struct Commit {
-    /// The version of the table that it was planned on.
-    pub(crate) planned_on: Option<u64>,
+    /// What the plan stands on.
+    pub(crate) planned_on: PlannedOn,
     /// When the first of its files was written.
     pub(crate) begun: Timestamp,
     /// The data files, already stored.
@@ -44,12 +42,25 @@ pub(crate) struct Commit {
     pub(crate) progress: BTreeMap<Partition, Offset>,
 }
 
+/// What a round's plan stands on: it holds for every version of the table that says the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct PlannedOn {
+    /// The table was there.
+    pub(crate) exists: bool,
+    /// The next offset to mirror, of each partition that the round moves.
+    pub(crate) mirrored_to: BTreeMap<Partition, Option<Offset>>,
+    /// The fields that `data` had.
+    pub(crate) data: Fields,
+}
+
 /// What came of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum CommitOutcome {
-    /// The table has the round.
+    /// The table has it.
     Committed,
-    /// Another writer was there first, nothing of the round is in the table: plan again.
+    /// Another writer has committed the same: nothing of this one is in the table, and nothing is missing.
+    Doubled,
+    /// Another writer was there first, nothing of this one is in the table: plan again.
     Lost,
 }
 
@@ -71,30 +82,42 @@ impl ColdTopic {
     /// Makes the round part of the table, or finds that another writer was first.
     pub(crate) async fn commit(&self, commit: &Commit) -> Result<CommitOutcome, LogError> {
         let mut table = self.table.lock().await;
-        let planned_on = match commit.planned_on {
-            Some(version) => version,
-            None => self.create(&mut table, &commit.data).await?,
-        };
-        let is_old = self.clock.now().since(commit.begun) > ORPHAN_AGE / 2;
-        if is_old || table.version() != Some(planned_on) {
-            return Ok(CommitOutcome::Lost);
+        if !commit.planned_on.exists {
+            self.create(&mut table, &commit.data).await?;
         }
-        steps::passed("mirror.planned", &self.topic.name);
-        let written = self.write_entry(&table, commit).await;
-        steps::passed("mirror.written", &self.topic.name);
-        self.load(&mut table).await?;
-        let outcome = match written {
-            Ok(()) => CommitOutcome::Committed,
-            Err(_) if self.has_taken(&table, commit).await? => CommitOutcome::Committed,
-            Err(e) if is_lost_race(&e) => CommitOutcome::Lost,
-            Err(e) => return Err(self.failed("committing to", e)),
-        };
-        self.checkpoint_if_due(&table).await;
-        Ok(outcome)
+        for _ in 0..COMMIT_ATTEMPTS {
+            if is_too_old(self.clock.now(), commit.begun) || !self.still_holds(&table, commit)? {
+                return Ok(CommitOutcome::Lost);
+            }
+            steps::passed("mirror.planned", &self.topic.name);
+            let written = self.write_round(&table, commit).await;
+            steps::passed("mirror.written", &self.topic.name);
+            self.load(&mut table).await?;
+            match written {
+                Ok(()) => return Ok(CommitOutcome::Committed),
+                Err(_) if commit.files.iter().any(|file| self.refers_to(file)) => return Ok(CommitOutcome::Committed),
+                Err(_) if self.is_at(&table, &commit.progress).await? => return Ok(CommitOutcome::Doubled),
+                Err(e) if is_lost_race(&e) => {}
+                Err(e) => return Err(self.failed("committing to", e)),
+            }
+        }
+        Ok(CommitOutcome::Lost)
     }
 
-    /// Makes the table, if nobody has, and says which version of it is empty.
-    async fn create(&self, table: &mut DeltaTable, data: &Fields) -> Result<u64, LogError> {
+    /// True when the table, as it is loaded, says what the round was planned on.
+    fn still_holds(&self, table: &DeltaTable, commit: &Commit) -> Result<bool, LogError> {
+        let state = table.snapshot().map_err(|e| self.failed("reading", e))?;
+        let held = data_fields(state)?;
+        let coverage = self.coverage();
+        let same = |(partition, to): (&Partition, &Option<Offset>)| coverage.mirrored_to(*partition) == *to;
+        let PlannedOn { exists, mirrored_to, data } = &commit.planned_on;
+        // A table that was made meanwhile is as good as one's own when it has the fields.
+        let same_fields = held == *data || (!exists && held == commit.data);
+        Ok(same_fields && mirrored_to.iter().all(same))
+    }
+
+    /// Makes the table, if nobody has.
+    async fn create(&self, table: &mut DeltaTable, data: &Fields) -> Result<(), LogError> {
         let columns = schema::table_schema(data)?;
         let properties = [
             (layout::FORMAT_PROPERTY, layout::FORMAT.to_string()),
@@ -113,13 +136,12 @@ impl ColdTopic {
         self.load(table).await?;
         match (table.version(), created) {
             (None, Err(e)) => Err(self.failed("making", e)),
-            // Whoever made it, it was made empty.
-            _ => Ok(0),
+            _ => Ok(()),
         }
     }
 
-    /// Writes one entry of the Delta log: everything that the round changes.
-    async fn write_entry(&self, table: &DeltaTable, commit: &Commit) -> Result<(), DeltaTableError> {
+    /// Writes everything that the round changes.
+    async fn write_round(&self, table: &DeltaTable, commit: &Commit) -> Result<(), DeltaTableError> {
         let state = table.snapshot()?;
         let now_ms = self.clock.now().as_micros() / 1000;
         let mut actions: Vec<Action> = self.metadata_change(state, commit)?.into_iter().collect();
@@ -130,10 +152,20 @@ impl ColdTopic {
         }));
         let partition_by = Some(vec![schema::PARTITION.into()]);
         let operation = DeltaOperation::Write { mode: SaveMode::Append, partition_by, predicate: None };
+        self.write_entry(table, actions, operation).await
+    }
+
+    /// Writes one entry of the Delta log, if the table is still at the version that is loaded.
+    pub(super) async fn write_entry(
+        &self,
+        table: &DeltaTable,
+        actions: Vec<Action>,
+        operation: DeltaOperation,
+    ) -> Result<(), DeltaTableError> {
         let entry = CommitBuilder::default()
             .with_actions(actions)
             .with_max_retries(0)
-            .build(Some(state), table.log_store(), operation)
+            .build(Some(table.snapshot()?), table.log_store(), operation)
             .into_prepared_commit_future()
             .await?;
         // Not awaited further: the post-commit hook would only load the table, and clean up old log entries on its own.
@@ -155,13 +187,10 @@ impl ColdTopic {
         Ok((&metadata != state.metadata()).then_some(Action::Metadata(metadata)))
     }
 
-    /// True when the round is in the table: it refers to its files, or its progress is what the round wanted.
-    async fn has_taken(&self, table: &DeltaTable, commit: &Commit) -> Result<bool, LogError> {
-        if commit.files.iter().any(|file| self.refers_to(file)) {
-            return Ok(true);
-        }
+    /// True when the table's progress is just this.
+    async fn is_at(&self, table: &DeltaTable, progress: &BTreeMap<Partition, Offset>) -> Result<bool, LogError> {
         let (state, log) = (table.snapshot().map_err(|e| self.failed("reading", e))?, table.log_store());
-        for (partition, wanted) in &commit.progress {
+        for (partition, wanted) in progress {
             let id = layout::progress_id(self.topic.incarnation, *partition);
             let next = state.transaction_version(log.as_ref(), id).await.map_err(|e| self.failed("reading", e))?;
             if next != Some(wanted.as_i64()) {
@@ -171,27 +200,21 @@ impl ColdTopic {
         Ok(true)
     }
 
-    fn refers_to(&self, file: &Add) -> bool {
+    /// True when the file is part of the table, as last seen.
+    pub(super) fn refers_to(&self, file: &Add) -> bool {
         let Some((partition, range)) = layout::parse_data_file(&file.path) else { return false };
         let coverage = self.coverage();
         let held = coverage.partition(partition).and_then(|covered| covered.file_at(range.from));
         held.is_some_and(|held| held.path == file.path)
     }
-
-    /// Writes a checkpoint now and then, so that opening the table stays quick. A failure is no harm: the next one covers it.
-    async fn checkpoint_if_due(&self, table: &DeltaTable) {
-        let Some(version) = table.version().filter(|version| version.is_multiple_of(CHECKPOINT_EVERY)) else { return };
-        let written = match create_checkpoint(table, None).await {
-            Ok(()) => self.store.sync_all(layout::checkpoint(version)).await,
-            Err(e) => Err(self.failed("writing a checkpoint of", e)),
-        };
-        if let Err(error) = written {
-            tracing::warn!(%error, "without a checkpoint it takes longer to open the table");
-        }
-    }
 }
 
-fn is_lost_race(e: &DeltaTableError) -> bool {
+/// True when clean-up may soon take files that were written at `begun`, for files that nothing refers to.
+pub(super) fn is_too_old(now: Timestamp, begun: Timestamp) -> bool {
+    now.since(begun) > ORPHAN_AGE / 2
+}
+
+pub(super) fn is_lost_race(e: &DeltaTableError) -> bool {
     use TransactionError::{MaxCommitAttempts, VersionAlreadyExists};
     matches!(
         e,

@@ -1,4 +1,5 @@
-//! Writing one data file: records of one partition, in the order of their offsets, typed and raw side by side.
+//! Writing one data file: records of one partition, in the order of their offsets, typed and raw side by side; from the hot tier, or
+//! from smaller files.
 //!
 //! Memory: the finished row groups (at most the mirror's `max_bytes`) and the one being written (at most [`ROW_GROUP_BYTES`]
 //! encoded). A process that dies here leaves nothing behind.
@@ -6,10 +7,10 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, Int8Array, RecordBatch, StructArray};
+use arrow::array::{Array, ArrayRef, AsArray, Int8Array, RecordBatch, StructArray};
 use arrow::buffer::NullBuffer;
 use arrow::compute::kernels::cmp::eq;
-use arrow::datatypes::{DataType, SchemaRef};
+use arrow::datatypes::{DataType, Int8Type, Int64Type, SchemaRef, TimestampMicrosecondType};
 use deltalake_core::kernel::Add;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
@@ -19,7 +20,7 @@ use uuid::Uuid;
 
 use super::coverage::ColdFile;
 use super::layout;
-use super::schema::{DATA, KEY, OFFSET, StoredFields, TIMESTAMP, VALUE};
+use super::schema::{DATA, DECODED, KEY, OFFSET, StoredFields, TIMESTAMP, VALUE};
 use crate::{Decoder, LogBatch, LogError, Offset, OffsetRange, Partition, Timestamp};
 
 /// Records per row group: large enough that a column's pages compress and decode well, small enough that a replay on a few cores
@@ -57,6 +58,15 @@ struct Counts {
     times: Option<(i64, i64)>,
 }
 
+/// A data file that is made of others, which follow each other.
+pub(crate) struct FileJoiner {
+    partition: Partition,
+    joined: ColdFile,
+    schema: SchemaRef,
+    written: Counts,
+    parquet: ArrowWriter<Vec<u8>>,
+}
+
 /// A finished data file that is not in the table yet.
 pub(crate) struct NewFile {
     pub(crate) partition: Partition,
@@ -91,12 +101,12 @@ impl FileWriter {
             return Ok(());
         }
         let decoded = self.decoder.decode(batch.values(), &self.stored.columns);
-        self.written.add(batch, &decoded.status);
         let mut columns = batch.records.columns().to_vec();
         columns.push(Arc::new(decoded.status.clone()));
         columns.extend(self.data(decoded.fields, &decoded.status));
         let rows = RecordBatch::try_new(self.schema.clone(), columns)
             .map_err(|e| LogError::store("laying out records for the cold tier", e))?;
+        self.written.add_rows(&rows);
         self.parquet.write(&rows).map_err(failed)
     }
 
@@ -137,6 +147,51 @@ impl FileWriter {
     }
 }
 
+impl FileJoiner {
+    /// Begins a file that has the columns of its first input.
+    pub(crate) fn new(partition: Partition, first: &ColdFile, schema: SchemaRef) -> Result<Self, LogError> {
+        let parquet = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties())).map_err(failed)?;
+        let range = OffsetRange { from: first.range.from, to: first.range.from };
+        let joined = ColdFile { range, ..first.clone() };
+        Ok(FileJoiner { partition, joined, schema, written: Counts::default(), parquet })
+    }
+
+    /// The rows that follow are those of the next input.
+    pub(crate) fn begin(&mut self, input: &ColdFile, schema: &SchemaRef) -> Result<(), LogError> {
+        assert_eq!(input.range.from, self.joined.range.to, "only neighbours are joined");
+        if schema.fields() != self.schema.fields() {
+            let detail =
+                format!("{} of the cold tier has other columns than its neighbours of one decoder", input.path);
+            return Err(LogError::Invalid(detail));
+        }
+        self.joined.range.to = input.range.to;
+        self.joined.newest = self.joined.newest.max(input.newest);
+        Ok(())
+    }
+
+    /// Rows of an input, as they are.
+    pub(crate) fn write(&mut self, rows: &RecordBatch) -> Result<(), LogError> {
+        self.written.add_rows(rows);
+        self.parquet.write(rows).map_err(failed)
+    }
+
+    /// Ends the file.
+    pub(crate) fn finish(self) -> Result<NewFile, LogError> {
+        let FileJoiner { partition, joined, written, parquet, .. } = self;
+        let bytes = parquet.into_inner().map_err(failed)?;
+        let file = ColdFile {
+            path: layout::data_file(partition, joined.range, Uuid::new_v4()),
+            records: written.records,
+            bytes: bytes.len() as u64,
+            tombstones: written.tombstones,
+            undecodable: written.undecodable,
+            oldest: written.times.map(|(oldest, _)| Timestamp::from_micros(oldest)),
+            ..joined
+        };
+        Ok(NewFile { partition, stats: written.stats(), file, bytes })
+    }
+}
+
 impl NewFile {
     /// The file as the Delta log holds it, written at `now`.
     pub(crate) fn add(&self, now: Timestamp) -> Add {
@@ -162,14 +217,16 @@ impl NewFile {
 }
 
 impl Counts {
-    fn add(&mut self, batch: &LogBatch, status: &Int8Array) {
-        let count = |wanted: i8| status.values().iter().filter(|s| **s == wanted).count() as u64;
-        self.records += batch.len() as u64;
-        self.tombstones += batch.values().null_count() as u64;
-        self.undecodable += count(UNDECODABLE);
-        self.keyless += batch.keys().null_count() as u64;
-        self.offsets = widen(self.offsets, batch.offsets().values());
-        self.times = widen(self.times, batch.timestamps().values());
+    /// Counts rows that have a file's columns.
+    fn add_rows(&mut self, rows: &RecordBatch) {
+        let column = |name: &str| rows.column_by_name(name).expect("a data file has every column of the envelope");
+        let status = column(DECODED).as_primitive::<Int8Type>().values();
+        self.records += rows.num_rows() as u64;
+        self.tombstones += column(VALUE).null_count() as u64;
+        self.undecodable += status.iter().filter(|status| **status == UNDECODABLE).count() as u64;
+        self.keyless += column(KEY).null_count() as u64;
+        self.offsets = widen(self.offsets, column(OFFSET).as_primitive::<Int64Type>().values());
+        self.times = widen(self.times, column(TIMESTAMP).as_primitive::<TimestampMicrosecondType>().values());
     }
 
     /// The statistics by which any Delta reader prunes. Timestamps have milliseconds there, so the bounds are rounded outwards.

@@ -68,9 +68,12 @@ pub(crate) fn log_entry(version: u64) -> String {
     format!("_delta_log/{version:020}.json")
 }
 
+/// The name of the hint at the last checkpoint, relative to its table.
+pub(crate) const LAST_CHECKPOINT: &str = "_delta_log/_last_checkpoint";
+
 /// The names of what a version's checkpoint consists of.
 pub(crate) fn checkpoint(version: u64) -> Vec<String> {
-    vec![format!("_delta_log/{version:020}.checkpoint.parquet"), "_delta_log/_last_checkpoint".into()]
+    vec![format!("_delta_log/{version:020}.checkpoint.parquet"), LAST_CHECKPOINT.into()]
 }
 
 /// The value of [`GAPS_PROPERTY`].

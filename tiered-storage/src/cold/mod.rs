@@ -3,14 +3,22 @@
 //!
 //! ```text
 //! mirror ──► data files (create-only) ──► one commit: files + progress + gaps ──► coverage ──► slices
+//!                                            ▲ compaction: small neighbours out, one file in
 //! ```
 //! A commit is a compare-and-swap on the table's version, and the only moment at which anything changes: whoever dies before it
 //! leaves files that nothing refers to, whoever dies after it finds the progress there. What is read is a [`Coverage`], a value.
 
+mod bucket;
+mod clean;
 mod commit;
 mod coverage;
+mod credentials;
+mod exam;
 mod file;
+mod join;
 mod layout;
+mod location;
+mod merge;
 mod reader;
 mod schema;
 mod snapshot;
@@ -26,10 +34,12 @@ use std::sync::Arc;
 
 use tokio::sync::{Mutex, OnceCell};
 
-use commit::CHECKPOINT_EVERY;
-pub(crate) use commit::{Commit, CommitOutcome};
+pub(crate) use commit::{Commit, CommitOutcome, PlannedOn};
 pub use coverage::{ColdFile, Coverage, PartitionCoverage};
 pub(crate) use file::{FileWriter, ROW_GROUP_RECORDS, TOMBSTONE, UNDECODABLE};
+pub(crate) use join::Joined;
+pub use location::{BucketKeys, ColdLocation};
+pub(crate) use merge::{Merge, plan as plan_merges};
 pub(crate) use reader::{Columns, FileReader, Rows, is_gone};
 pub(crate) use schema::{DECODED, HEADERS, KEY, StoredFields, TIMESTAMP, VALUE};
 pub use topic::ColdTopic;
@@ -45,9 +55,15 @@ pub struct ColdTier {
 }
 
 impl ColdTier {
-    /// The cold tier at a URL: `file:` and a folder, which is made if need be.
-    pub fn open(url: &str, clock: Arc<dyn Clock>) -> Result<Self, LogError> {
-        Ok(ColdTier { store: store::ColdStore::open(url)?, clock, topics: Mutex::default() })
+    /// The cold tier at a location: a folder, which is made if need be, or a bucket, to which nothing is sent yet.
+    pub fn open(location: impl Into<ColdLocation>, clock: Arc<dyn Clock>) -> Result<Self, LogError> {
+        Ok(ColdTier { store: store::ColdStore::open(&location.into())?, clock, topics: Mutex::default() })
+    }
+
+    /// A cold tier over a store of a test's own.
+    #[cfg(test)]
+    pub(crate) fn over(objects: Arc<dyn object_store::ObjectStore>, clock: Arc<dyn Clock>) -> Self {
+        ColdTier { store: store::ColdStore::over(objects), clock, topics: Mutex::default() }
     }
 
     /// The cold table of a topic, as it is now; it is made by the first mirror round. The answer is shared and kept.

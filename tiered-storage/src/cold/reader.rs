@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use arrow::array::{ArrayRef, AsArray, Int8Array, Int64Array, RecordBatch};
 use arrow::compute::kernels::cmp::eq;
-use arrow::datatypes::{DataType, Field, Int8Type, Int64Type};
+use arrow::datatypes::{DataType, Field, Int8Type, Int64Type, SchemaRef};
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::ObjectStore;
@@ -109,6 +109,19 @@ impl FileReader {
     /// The file.
     pub(crate) fn file(&self) -> &ColdFile {
         &self.file
+    }
+
+    /// The file's columns.
+    pub(crate) fn schema(&self) -> &SchemaRef {
+        self.footer.schema()
+    }
+
+    /// All records with all columns, in order.
+    pub(super) fn whole(&self) -> Result<BoxStream<'static, Result<RecordBatch, LogError>>, LogError> {
+        let rows = self.batch_rows(&ProjectionMask::all());
+        let stream = self.builder().with_batch_size(rows).build().map_err(|e| failed(&self.file, e))?;
+        let file = self.file.clone();
+        Ok(stream.map_err(move |e| failed(&file, e)).boxed())
     }
 
     /// True when `data` holds a field of that name and type.

@@ -1,48 +1,80 @@
-//! Where the cold tier's bytes lie: the one place that knows of URLs, stores and what it takes to make a write durable.
+//! Where the cold tier's bytes lie: the one place that knows of stores and of what it takes to make a write durable.
 //!
-//! Today `file:` URLs. Another kind of store is another arm in [`ColdStore::open`]; nothing else changes.
+//! A folder on this machine, or a bucket. Nothing else in the cold tier knows which. A process that dies in a write leaves at most an
+//! object that nothing refers to (or parts of one, which a bucket's life-cycle rule removes).
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
-use deltalake_core::{DeltaTable, DeltaTableBuilder};
+use bytes::Bytes;
+use deltalake_core::DeltaTable;
+use deltalake_core::logstore::{StorageConfig, default_logstore};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutMode};
+use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, WriteMultipart};
 use url::Url;
 
+use super::location::Place;
+use super::{ColdLocation, bucket};
 use crate::LogError;
+
+/// A larger object goes into a bucket in parts of this size: a lost connection costs one part.
+const PART_BYTES: usize = 16 << 20;
+
+/// Parts on their way at a time. The file is in memory anyhow; more connections than these are no faster.
+const PARTS_AT_ONCE: usize = 4;
+
+/// How often a write is begun anew, beyond what the client itself tries again: it does not where a connection was lost in a create.
+const ATTEMPTS: u32 = 4;
+
+/// The wait before the second attempt; each further one waits four times as long.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
 
 /// A folder of an object store.
 #[derive(Debug, Clone)]
 pub(crate) struct ColdStore {
     root: Arc<dyn ObjectStore>,
     url: Url,
-    /// The folder on this machine's disk. Its writes must be synced by hand; object stores answer only when a write is durable.
-    disk: PathBuf,
+    /// The folder on this machine's disk, if it is one. Its writes must be synced by hand; a bucket answers only when a write is durable.
+    disk: Option<PathBuf>,
 }
 
 impl ColdStore {
-    /// The folder at a `file:` URL, made if need be. A relative path counts from the working folder.
-    pub(crate) fn open(url: &str) -> Result<Self, LogError> {
-        let path = url.strip_prefix("file://").or_else(|| url.strip_prefix("file:"));
-        let path = path.ok_or_else(|| {
-            LogError::Invalid(format!("the cold tier's URL `{url}` is not supported: use `file:` and a folder's path"))
-        })?;
-        let failed = |e: std::io::Error| LogError::store(format!("opening the cold tier's folder `{path}`"), e);
+    /// The folder at a location; on this machine it is made if need be. A relative path counts from the working folder.
+    pub(crate) fn open(location: &ColdLocation) -> Result<Self, LogError> {
+        match location.place()? {
+            Place::Folder(path) => Self::on_disk(&path),
+            Place::Bucket { bucket, url } => {
+                let root = Arc::new(bucket::open(&bucket, location)?);
+                Ok(ColdStore { root, url, disk: None })
+            }
+        }
+    }
+
+    fn on_disk(path: &std::path::Path) -> Result<Self, LogError> {
+        let failed =
+            |e: std::io::Error| LogError::store(format!("opening the cold tier's folder `{}`", path.display()), e);
         std::fs::create_dir_all(path).map_err(failed)?;
         let disk = std::fs::canonicalize(path).map_err(failed)?;
-        let url = Url::from_directory_path(&disk)
-            .map_err(|()| LogError::Invalid(format!("the cold tier's folder `{path}` is no absolute path")))?;
-        Ok(ColdStore { root: Arc::new(LocalFileSystem::new()), url, disk })
+        let url = Url::from_directory_path(&disk).map_err(|()| {
+            LogError::Invalid(format!("the cold tier's folder `{}` is no absolute path", path.display()))
+        })?;
+        Ok(ColdStore { root: Arc::new(LocalFileSystem::new()), url, disk: Some(disk) })
+    }
+
+    /// A store of a test's own.
+    #[cfg(test)]
+    pub(crate) fn over(root: Arc<dyn ObjectStore>) -> Self {
+        ColdStore { root, url: Url::parse("memory:///cold/").expect("a URL"), disk: None }
     }
 
     /// A folder below this one.
     pub(crate) fn folder(&self, name: &str) -> Self {
         let url = self.url.join(&format!("{name}/")).expect("topics and incarnations are legal in a URL");
-        ColdStore { root: self.root.clone(), url, disk: self.disk.join(name) }
+        ColdStore { root: self.root.clone(), url, disk: self.disk.as_ref().map(|disk| disk.join(name)) }
     }
 
     /// The folder's URL, with a slash at its end.
@@ -51,10 +83,9 @@ impl ColdStore {
     }
 
     /// The folder as a Delta table, not loaded yet.
-    pub(crate) fn table(&self) -> Result<DeltaTable, LogError> {
-        DeltaTableBuilder::from_url(self.url.clone())
-            .and_then(|builder| builder.with_storage_backend(self.root.clone(), self.url.clone()).build())
-            .map_err(|e| LogError::store(format!("opening the cold table {}", self.url), e))
+    pub(crate) fn table(&self) -> DeltaTable {
+        let options = StorageConfig::default();
+        DeltaTable::new(default_logstore(self.objects(), self.root.clone(), &self.url, &options))
     }
 
     /// The folder's objects.
@@ -63,11 +94,40 @@ impl ColdStore {
         Arc::new(PrefixStore::new(self.root.clone(), prefix))
     }
 
-    /// Writes a new object, durably. It never replaces one.
+    /// Writes a new object, durably. It never replaces one. Its name must be nobody else's (names hold a random id): so an object that is
+    /// there already, of just that size, is an earlier attempt that had succeeded.
     pub(crate) async fn put_new(&self, path: &str, bytes: Vec<u8>) -> Result<(), LogError> {
-        let failed = |e: object_store::Error| LogError::store(format!("writing {path} below {}", self.url), e);
-        self.objects().put_opts(&Path::from(path), bytes.into(), PutMode::Create.into()).await.map_err(failed)?;
+        let (objects, at, bytes) = (self.objects(), Path::from(path), Bytes::from(bytes));
+        let mut wait = FIRST_WAIT;
+        for attempt in 1.. {
+            let Err(e) = self.put_once(objects.as_ref(), &at, &bytes).await else { break };
+            if objects.head(&at).await.is_ok_and(|there| there.size == bytes.len() as u64) {
+                break;
+            }
+            if attempt == ATTEMPTS || is_final(&e) {
+                return Err(LogError::store(format!("writing {path} below {}", self.url), e));
+            }
+            tracing::debug!(path, error = %e, "a write to the cold tier failed; it is tried again");
+            tokio::time::sleep(wait).await;
+            wait *= 4;
+        }
         self.sync_all(vec![path.into()]).await
+    }
+
+    async fn put_once(&self, objects: &dyn ObjectStore, at: &Path, bytes: &Bytes) -> Result<(), Error> {
+        if self.disk.is_some() || bytes.len() <= PART_BYTES {
+            return objects.put_opts(at, bytes.clone().into(), PutMode::Create.into()).await.map(drop);
+        }
+        let mut upload = WriteMultipart::new_with_chunk_size(objects.put_multipart(at).await?, PART_BYTES);
+        for first in (0..bytes.len()).step_by(PART_BYTES) {
+            if let Err(e) = upload.wait_for_capacity(PARTS_AT_ONCE).await {
+                // What cannot be taken back now, the bucket's life-cycle rule takes.
+                let _ = upload.abort().await;
+                return Err(e);
+            }
+            upload.put(bytes.slice(first..bytes.len().min(first + PART_BYTES)));
+        }
+        upload.finish().await.map(drop)
     }
 
     /// Removes an object that nothing refers to; best effort, since clean-up finds it too.
@@ -80,11 +140,24 @@ impl ColdStore {
     /// Makes objects survive a power cut: their bytes, and their names in every folder up to the cold tier's. An object that is not
     /// there any more needs nothing.
     pub(crate) async fn sync_all(&self, paths: Vec<String>) -> Result<(), LogError> {
-        let files: Vec<PathBuf> = paths.iter().map(|path| self.disk.join(path)).collect();
+        let Some(disk) = &self.disk else { return Ok(()) };
+        let files: Vec<PathBuf> = paths.iter().map(|path| disk.join(path)).collect();
         let synced = tokio::task::spawn_blocking(move || sync(&files)).await;
         let what = || format!("syncing what was written to {}", self.url);
         synced.map_err(|e| LogError::store(what(), e))?.map_err(|e| LogError::store(what(), e))
     }
+}
+
+/// True when another attempt would fail the same way.
+fn is_final(e: &Error) -> bool {
+    matches!(
+        e,
+        Error::PermissionDenied { .. }
+            | Error::Unauthenticated { .. }
+            | Error::NotSupported { .. }
+            | Error::NotImplemented { .. }
+            | Error::InvalidPath { .. }
+    )
 }
 
 /// A data file lies at most this many folders below the cold tier: topic, incarnation, partition; one more for the tier's own.

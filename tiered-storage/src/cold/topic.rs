@@ -6,13 +6,13 @@ use arrow::datatypes::Fields;
 use deltalake_core::{DeltaTable, DeltaTableError};
 use tokio::sync::{Mutex, watch};
 
+use super::clean::CHECKPOINT_EVERY;
 use super::coverage::{ColdFile, Coverage};
 use super::reader::Footers;
-use super::schema::StoredFields;
 use super::snapshot::{data_fields, read_coverage};
 use super::store::ColdStore;
 use super::{FileReader, layout};
-use crate::{Clock, Decoder, LogError, Topic};
+use crate::{Clock, LogError, Topic};
 
 /// The cold table of one topic.
 pub struct ColdTopic {
@@ -21,6 +21,8 @@ pub struct ColdTopic {
     pub(super) clock: Arc<dyn Clock>,
     /// Held by whoever loads or commits; readers only look at `coverage`.
     pub(super) table: Mutex<DeltaTable>,
+    /// The version of the last checkpoint, once that was looked up.
+    pub(super) checkpointed: Mutex<Option<u64>>,
     coverage: watch::Sender<Arc<Coverage>>,
     footers: Footers,
 }
@@ -29,9 +31,10 @@ impl ColdTopic {
     pub(super) async fn open(topic: &Topic, store: ColdStore, clock: Arc<dyn Clock>) -> Result<Self, LogError> {
         let cold = ColdTopic {
             topic: topic.clone(),
-            table: Mutex::new(store.table()?),
+            table: Mutex::new(store.table()),
             store,
             clock,
+            checkpointed: Mutex::default(),
             coverage: watch::Sender::new(Arc::default()),
             footers: Footers::default(),
         };
@@ -55,14 +58,12 @@ impl ColdTopic {
         FileReader::open(self.store.objects(), file, &self.footers).await
     }
 
-    /// Which of the decoder's columns a file written now holds.
-    pub(crate) async fn stored_fields(&self, decoder: &Decoder) -> Result<StoredFields, LogError> {
-        let table = self.table.lock().await;
-        let held = match table.snapshot() {
-            Ok(state) => data_fields(state)?,
-            Err(_) => Fields::empty(),
-        };
-        Ok(StoredFields::choose(decoder.fields(), &held))
+    /// The fields that the table's `data` has, as last seen.
+    pub(crate) async fn held_fields(&self) -> Result<Fields, LogError> {
+        match self.table.lock().await.snapshot() {
+            Ok(state) => data_fields(state),
+            Err(_) => Ok(Fields::empty()),
+        }
     }
 
     /// Loads the newest version and publishes its coverage. A table that is not there yet is an empty coverage.
@@ -80,7 +81,7 @@ impl ColdTopic {
         }
         let coverage = read_coverage(state, &self.store)?;
         // Retention deletes what is mirrored. So no entry counts before it is known to survive a power cut, whoever wrote it.
-        let unsure = seen.map_or(version.saturating_sub(super::CHECKPOINT_EVERY), |seen| seen + 1);
+        let unsure = seen.map_or(version.saturating_sub(2 * CHECKPOINT_EVERY), |seen| seen + 1);
         let entries = (unsure..=version).map(layout::log_entry).collect();
         self.store.sync_all(entries).await?;
         self.coverage.send_replace(Arc::new(coverage));

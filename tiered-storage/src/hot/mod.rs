@@ -113,6 +113,22 @@ pub trait HotLog: Send + Sync + 'static {
     /// The first offset whose record was written at or after `time`; the end when there is none.
     async fn offset_at(&self, topic: &Topic, partition: Partition, time: Timestamp) -> Result<Offset, LogError>;
 
+    /// When retention began to count for the record at `offset`; `None` where no record is held there. Unless an implementation knows
+    /// better it is the record's own timestamp, which is what Kafka goes by.
+    async fn appended_at(
+        &self,
+        topic: &Topic,
+        partition: Partition,
+        offset: Offset,
+    ) -> Result<Option<Timestamp>, LogError> {
+        let one = OffsetRange { from: offset, to: offset.next() };
+        match self.read(topic, partition, one, 1).await {
+            Ok(batch) => Ok(batch.timestamps().values().first().map(|micros| Timestamp::from_micros(*micros))),
+            Err(LogError::OutOfRange { .. }) => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
     /// Changes whenever the end of any partition may have moved: a reader that waits looks again.
     fn appended(&self) -> watch::Receiver<u64>;
 

@@ -7,36 +7,57 @@
 //! still the one that the round was planned on. So a mirror that dies at any point, or races another one, leaves at most files that
 //! nothing refers to, and the next round goes on where the table says.
 
+mod counts;
+mod headroom;
 mod plan;
 mod policy;
 mod round;
+mod upkeep;
+mod watched;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex as StdMutex};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
+pub use counts::MirrorCounts;
 pub use policy::MirrorPolicy;
 
-use crate::{Clock, Incarnation, Log, LogError, Offset, Partition, Timestamp, Topic, TopicName};
+use crate::{Clock, Incarnation, Log, LogError, Partition, Topic, TopicName};
 use plan::Urgency;
 use round::RoundOutcome;
+use watched::Watched;
 
 /// Rounds in a row that a flush may lose to another mirror before it gives up. Each loss means that the other one got further.
 const MAX_LOST_ROUNDS: u32 = 100;
 
+/// How often a flush begins a round anew that the store failed, and the wait before the second time; each further one is twice as long.
+const FLUSH_ATTEMPTS: u32 = 4;
+const FLUSH_WAIT: Duration = Duration::from_millis(200);
+
 /// Bounds of the time between two looks at what is due.
 const LOOK_EVERY: (Duration, Duration) = (Duration::from_millis(50), Duration::from_secs(1));
+
+/// Mirrors a topic to its end, with nothing going on beside it.
+#[cfg(test)]
+pub(crate) async fn flush_once(
+    log: Log,
+    max_bytes: u64,
+    clock: Arc<dyn Clock>,
+    topic: &TopicName,
+) -> Result<(), LogError> {
+    Work::new(log, MirrorPolicy { max_bytes, ..MirrorPolicy::default() }, clock).flush(topic).await
+}
 
 /// The mirror of all topics that its policy names. It runs until it is dropped.
 pub struct Mirror {
     work: Arc<Work>,
-    task: JoinHandle<()>,
+    tasks: [JoinHandle<()>; 3],
 }
 
 /// What the background task and flushes share.
@@ -45,19 +66,25 @@ struct Work {
     policy: MirrorPolicy,
     clock: Arc<dyn Clock>,
     /// One entry per life of a topic. Whoever mirrors a topic holds its lock, so one process never races itself.
-    topics: Mutex<HashMap<Incarnation, Arc<Mutex<Waiting>>>>,
+    topics: Mutex<HashMap<Incarnation, Arc<Mutex<Watched>>>>,
+    /// What was seen at the end of the last look, for those who ask while a topic is being mirrored.
+    seen: StdMutex<HashMap<Incarnation, Arc<Watched>>>,
     problems: StdMutex<BTreeMap<TopicName, String>>,
+    counts: StdMutex<BTreeMap<TopicName, MirrorCounts>>,
+    /// The topics whose headroom is low, so that it is told once.
+    low: StdMutex<BTreeSet<TopicName>>,
 }
 
-/// Since when each partition has records at the offset that is mirrored next.
-type Waiting = BTreeMap<Partition, (Offset, Timestamp)>;
-
 impl Mirror {
-    /// Starts to mirror.
+    /// Starts to mirror, and to keep the tables in order.
     pub fn spawn(log: Log, policy: MirrorPolicy, clock: Arc<dyn Clock>) -> Self {
-        let work = Arc::new(Work { log, policy, clock, topics: Mutex::default(), problems: StdMutex::default() });
-        let task = tokio::spawn(work.clone().run());
-        Mirror { work, task }
+        let work = Arc::new(Work::new(log, policy, clock));
+        let tasks = [
+            tokio::spawn(work.clone().run()),
+            tokio::spawn(work.clone().run_upkeep()),
+            tokio::spawn(work.clone().run_warnings()),
+        ];
+        Mirror { work, tasks }
     }
 
     /// Mirrors a topic up to its present end, and answers when that is done.
@@ -70,23 +97,38 @@ impl Mirror {
         self.work.problems.lock().expect("no holder panics").clone()
     }
 
-    /// How long until retention may delete records that are not mirrored yet: of each partition of the topic that has some.
+    /// What was done to each topic so far.
+    pub fn counts(&self) -> BTreeMap<TopicName, MirrorCounts> {
+        self.work.counts.lock().expect("no holder panics").clone()
+    }
+
+    /// How long until retention deletes records that are not mirrored, if nothing is mirrored from now on: of each partition of the topic
+    /// that has some, as of the mirror's last look.
     pub async fn headroom(&self, topic: &Topic) -> BTreeMap<Partition, Duration> {
-        let Some(retention) = topic.config.retention_ms.map(Duration::from_millis) else { return BTreeMap::new() };
-        let now = self.work.clock.now();
-        let waiting = self.work.waiting(topic.incarnation).await;
-        let waiting = waiting.lock().await;
-        waiting.iter().map(|(p, (_, since))| (*p, retention.saturating_sub(now.since(*since)))).collect()
+        self.work.headroom(topic)
     }
 }
 
 impl Drop for Mirror {
     fn drop(&mut self) {
-        self.task.abort();
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }
 
 impl Work {
+    fn new(log: Log, policy: MirrorPolicy, clock: Arc<dyn Clock>) -> Self {
+        Work {
+            log,
+            policy,
+            clock,
+            topics: Mutex::default(),
+            seen: StdMutex::default(),
+            problems: StdMutex::default(),
+            counts: StdMutex::default(),
+            low: StdMutex::default(),
+        }
+    }
+
     async fn run(self: Arc<Self>) {
         let mut look = tokio::time::interval((self.policy.max_age / 10).clamp(LOOK_EVERY.0, LOOK_EVERY.1));
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -105,32 +147,98 @@ impl Work {
             self.report(&topic.name, done.err());
         }
         let live = |name: &TopicName| topics.iter().any(|topic| topic.name == *name);
+        let lives = |life: &Incarnation| topics.iter().any(|topic| topic.incarnation == *life);
         self.problems.lock().expect("no holder panics").retain(|name, _| live(name));
-        self.topics.lock().await.retain(|life, _| topics.iter().any(|topic| topic.incarnation == *life));
+        self.counts.lock().expect("no holder panics").retain(|name, _| live(name));
+        self.low.lock().expect("no holder panics").retain(live);
+        self.seen.lock().expect("no holder panics").retain(|life, _| lives(life));
+        self.topics.lock().await.retain(|life, _| lives(life));
     }
 
     /// Mirrors what is due of a topic. A topic that a flush is at work on is left to it.
     async fn mirror_topic(&self, topic: &Topic) -> Result<(), LogError> {
-        let waiting = self.waiting(topic.incarnation).await;
-        let Ok(mut waiting) = waiting.try_lock() else { return Ok(()) };
-        while self.round(topic, Urgency::Due, &mut waiting).await? == RoundOutcome::Moved {}
+        let watched = self.watched(topic.incarnation).await;
+        let Ok(mut watched) = watched.try_lock() else { return Ok(()) };
+        while self.round(topic, Urgency::Due, &mut watched).await? == RoundOutcome::Moved {}
         Ok(())
+    }
+
+    /// Warns of retention that comes near, also while the mirror waits for a store that hangs.
+    async fn run_warnings(self: Arc<Self>) {
+        let mut look = tokio::time::interval(LOOK_EVERY.1);
+        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            look.tick().await;
+            if let Ok(topics) = self.log.hot.topics().await {
+                topics.iter().filter(|topic| self.policy.mirrors(&topic.name)).for_each(|topic| self.warn_early(topic));
+            }
+        }
+    }
+
+    /// Looks up when the records that wait were appended, and publishes what was seen.
+    async fn look_at_ages(&self, topic: &Topic, watched: &mut Watched) {
+        if topic.config.retention_ms.is_some() {
+            for (partition, seen) in watched.iter_mut() {
+                if let Some(waiting) = seen.waiting.as_mut().filter(|waiting| waiting.appended.is_none()) {
+                    // Where that cannot be said now, the time since it was seen counts until the next look.
+                    let appended = self.log.hot.appended_at(topic, *partition, waiting.next).await;
+                    waiting.appended = appended.ok().flatten();
+                }
+            }
+        }
+        self.seen.lock().expect("no holder panics").insert(topic.incarnation, Arc::new(watched.clone()));
+    }
+
+    fn headroom(&self, topic: &Topic) -> BTreeMap<Partition, Duration> {
+        let Some(watched) = self.seen.lock().expect("no holder panics").get(&topic.incarnation).cloned() else {
+            return BTreeMap::new();
+        };
+        let now = self.clock.now();
+        let left = |(p, seen): (&Partition, &watched::Seen)| Some((*p, headroom::headroom(seen, &topic.config, now)?));
+        watched.iter().filter_map(left).collect()
+    }
+
+    /// Tells the operator, once, that retention comes near records that are not mirrored.
+    fn warn_early(&self, topic: &Topic) {
+        let lowest = self.headroom(topic).into_iter().min_by_key(|(_, left)| *left);
+        let lowest = lowest.filter(|(_, left)| headroom::is_low(*left, &topic.config));
+        let mut low = self.low.lock().expect("no holder panics");
+        let Some((partition, left)) = lowest else {
+            low.remove(&topic.name);
+            return;
+        };
+        if low.insert(topic.name.clone()) {
+            tracing::warn!(topic = %topic.name, %partition, "retention reaches records that are not mirrored in {left:?}");
+        }
+    }
+
+    fn count(&self, topic: &TopicName, change: impl FnOnce(&mut MirrorCounts)) {
+        change(self.counts.lock().expect("no holder panics").entry(topic.clone()).or_default());
     }
 
     async fn flush(&self, name: &TopicName) -> Result<(), LogError> {
         let topic = self.log.hot.topic(name).await?;
         let ends = self.log.hot.ranges(name).await?;
         let cold = self.log.cold.topic(&topic).await?;
-        let waiting = self.waiting(topic.incarnation).await;
-        let mut waiting = waiting.lock().await;
+        let watched = self.watched(topic.incarnation).await;
+        let mut watched = watched.lock().await;
         let reached = || {
             let coverage = cold.coverage();
             ends.iter().all(|(p, hot)| hot.earliest == hot.end || coverage.mirrored_to(*p) >= Some(hot.end))
         };
-        let mut lost = 0;
+        let (mut lost, mut failed) = (0, 0);
         while !reached() {
-            match self.round(&topic, Urgency::Now, &mut waiting).await? {
-                RoundOutcome::Moved => lost = 0,
+            let outcome = match self.round(&topic, Urgency::Now, &mut watched).await {
+                Err(LogError::Store { what, source }) if failed < FLUSH_ATTEMPTS => {
+                    tracing::debug!(topic = %name, what, error = %source, "a flush failed; it is tried again");
+                    tokio::time::sleep(FLUSH_WAIT * 2u32.pow(failed)).await;
+                    failed += 1;
+                    continue;
+                }
+                outcome => outcome?,
+            };
+            match outcome {
+                RoundOutcome::Moved => (lost, failed) = (0, 0),
                 RoundOutcome::Idle => break,
                 RoundOutcome::Lost if lost == MAX_LOST_ROUNDS => {
                     return Err(LogError::Invalid(format!(
@@ -140,10 +248,13 @@ impl Work {
                 RoundOutcome::Lost => lost += 1,
             }
         }
+        // Looks once more, so that those who ask hear that nothing waits any more.
+        self.plan(&topic, &cold.coverage(), Urgency::Due, &mut watched).await?;
+        self.look_at_ages(&topic, &mut watched).await;
         Ok(())
     }
 
-    async fn waiting(&self, life: Incarnation) -> Arc<Mutex<Waiting>> {
+    async fn watched(&self, life: Incarnation) -> Arc<Mutex<Watched>> {
         self.topics.lock().await.entry(life).or_default().clone()
     }
 
@@ -154,6 +265,7 @@ impl Work {
             problems.remove(topic);
             return;
         };
+        self.count(topic, |counts| counts.failures += 1);
         if problems.insert(topic.clone(), error.clone()).as_ref() != Some(&error) {
             tracing::error!(%topic, error, "the topic is not being mirrored");
         }

@@ -4,14 +4,16 @@
 //! [`ROUND_FILES`] or [`ROUND_BYTES`], so that progress is committed often even while a large backlog is worked off.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use deltalake_core::kernel::Add;
 
+use super::Work;
 use super::plan::{Facts, Part, Urgency, plan};
-use super::{Waiting, Work};
-use crate::cold::{ColdTopic, Commit, CommitOutcome, Coverage, FileWriter, StoredFields};
-use crate::{Decoder, HotRange, LogBatch, LogError, Offset, OffsetRange, Partition, Topic, steps};
+use super::watched::Watched;
+use crate::cold::{ColdTopic, Commit, CommitOutcome, Coverage, FileWriter, PlannedOn, StoredFields};
+use crate::{Decoder, LogBatch, LogError, Offset, OffsetRange, Partition, Topic, steps};
 
 /// Bytes of records read from the hot tier at a time.
 const READ_BYTES: usize = 8 << 20;
@@ -39,25 +41,44 @@ impl Work {
         &self,
         topic: &Topic,
         urgency: Urgency,
-        waiting: &mut Waiting,
+        watched: &mut Watched,
+    ) -> Result<RoundOutcome, LogError> {
+        let outcome = self.try_round(topic, urgency, watched).await;
+        match &outcome {
+            Ok(RoundOutcome::Moved) => self.count(&topic.name, |counts| counts.rounds += 1),
+            Ok(RoundOutcome::Lost) => self.count(&topic.name, |counts| counts.lost_rounds += 1),
+            Ok(RoundOutcome::Idle) | Err(_) => {}
+        }
+        outcome
+    }
+
+    async fn try_round(
+        &self,
+        topic: &Topic,
+        urgency: Urgency,
+        watched: &mut Watched,
     ) -> Result<RoundOutcome, LogError> {
         let cold = self.log.cold.topic(topic).await?;
         let coverage = cold.coverage();
-        let parts = self.plan(topic, &coverage, urgency, waiting).await?;
+        let parts = self.plan(topic, &coverage, urgency, watched).await?;
+        // Before the store is needed: while it hangs, people want to know what waits.
+        self.look_at_ages(topic, watched).await;
         if parts.is_empty() {
             return Ok(RoundOutcome::Idle);
         }
         let decoder = decoder_of(topic)?;
-        let stored = cold.stored_fields(&decoder).await?;
+        let held = cold.held_fields().await?;
+        let stored = StoredFields::choose(decoder.fields(), &held);
+        let planned_on = PlannedOn { exists: coverage.version.is_some(), mirrored_to: BTreeMap::new(), data: held };
         let mut commit = Commit {
-            planned_on: coverage.version,
+            planned_on,
             begun: self.clock.now(),
             files: Vec::new(),
             data: stored.data.clone(),
             gaps: BTreeMap::new(),
             progress: BTreeMap::new(),
         };
-        let writing = Writing { work: self, topic, cold: &cold, decoder, stored };
+        let mut writing = Writing { work: self, topic, cold: &cold, decoder, stored, coverage, watched };
         let committed = match writing.write_parts(parts, &mut commit).await {
             Ok(()) => cold.commit(&commit).await,
             Err(e) => Err(e),
@@ -65,6 +86,10 @@ impl Work {
         match committed {
             Ok(CommitOutcome::Committed) => {
                 steps::passed("mirror.committed", &topic.name);
+                self.tell(topic, &commit);
+                Ok(RoundOutcome::Moved)
+            }
+            Ok(CommitOutcome::Doubled) => {
                 cold.discard(&commit.files).await;
                 Ok(RoundOutcome::Moved)
             }
@@ -83,19 +108,32 @@ impl Work {
         }
     }
 
-    async fn plan(
+    /// Counts what was written, and tells the operator of what was lost.
+    fn tell(&self, topic: &Topic, commit: &Commit) {
+        let bytes: i64 = commit.files.iter().map(|file| file.size).sum();
+        self.count(&topic.name, |counts| {
+            counts.files_written += commit.files.len() as u64;
+            counts.bytes_written += bytes as u64;
+        });
+        for (partition, gap) in &commit.gaps {
+            tracing::error!(topic = %topic.name, %partition, "offsets {gap} were deleted by retention before they were mirrored");
+        }
+    }
+
+    /// Looks at what waits, and plans.
+    pub(super) async fn plan(
         &self,
         topic: &Topic,
         coverage: &Coverage,
         urgency: Urgency,
-        waiting: &mut Waiting,
+        watched: &mut Watched,
     ) -> Result<Vec<Part>, LogError> {
         let now = self.clock.now();
         let mut facts = Vec::new();
         for (partition, hot) in self.log.hot.ranges(&topic.name).await? {
             let covered = coverage.partition(partition);
             let mirrored_to = coverage.mirrored_to(partition);
-            let waited = waited(waiting, partition, hot, mirrored_to, now);
+            let waited = watched.entry(partition).or_default().look(hot, mirrored_to, now);
             let bytes_per_record = covered.map_or(0, |covered| covered.bytes_per_record());
             facts.push(Facts { partition, hot, mirrored_to, waited, bytes_per_record });
         }
@@ -107,26 +145,6 @@ impl Work {
             mirrored_to: truncated.mirrored_to,
         })
     }
-}
-
-/// How long the oldest record of a partition that is not mirrored yet has been seen waiting.
-fn waited(
-    waiting: &mut Waiting,
-    partition: Partition,
-    hot: HotRange,
-    mirrored_to: Option<Offset>,
-    now: crate::Timestamp,
-) -> Duration {
-    let next = mirrored_to.unwrap_or(hot.earliest);
-    if hot.end <= next {
-        waiting.remove(&partition);
-        return Duration::ZERO;
-    }
-    let seen = waiting.entry(partition).or_insert((next, now));
-    if seen.0 != next {
-        *seen = (next, now);
-    }
-    now.since(seen.1)
 }
 
 /// The decoder of the topic's own schema.
@@ -142,15 +160,20 @@ struct Writing<'a> {
     cold: &'a ColdTopic,
     decoder: Decoder,
     stored: StoredFields,
+    /// What the round was planned on.
+    coverage: Arc<Coverage>,
+    watched: &'a mut Watched,
 }
 
 impl Writing<'_> {
     /// Writes the files of the parts, as far as the round's bounds allow.
-    async fn write_parts(&self, parts: Vec<Part>, commit: &mut Commit) -> Result<(), LogError> {
+    async fn write_parts(&mut self, parts: Vec<Part>, commit: &mut Commit) -> Result<(), LogError> {
         for part in parts {
             if is_full(commit) {
                 break;
             }
+            let mirrored_to = self.coverage.mirrored_to(part.partition);
+            commit.planned_on.mirrored_to.insert(part.partition, mirrored_to);
             commit.gaps.extend(part.gap.map(|gap| (part.partition, gap)));
             commit.progress.insert(part.partition, part.range.from);
             self.write_part(part.partition, part.range, commit).await?;
@@ -158,7 +181,12 @@ impl Writing<'_> {
         Ok(())
     }
 
-    async fn write_part(&self, partition: Partition, range: OffsetRange, commit: &mut Commit) -> Result<(), LogError> {
+    async fn write_part(
+        &mut self,
+        partition: Partition,
+        range: OffsetRange,
+        commit: &mut Commit,
+    ) -> Result<(), LogError> {
         let mut at = range.from;
         while at < range.to && !is_full(commit) {
             let file = self.write_file(partition, OffsetRange { from: at, to: range.to }).await?;
@@ -170,11 +198,12 @@ impl Writing<'_> {
     }
 
     /// Writes one file of the first records in `range`, and says where the next one begins.
-    async fn write_file(&self, partition: Partition, range: OffsetRange) -> Result<(Add, Offset), LogError> {
+    async fn write_file(&mut self, partition: Partition, range: OffsetRange) -> Result<(Add, Offset), LogError> {
         let mut writer = FileWriter::new(self.decoder.clone(), self.stored.clone(), partition, range.from)?;
         while writer.to() < range.to && (writer.bytes() as u64) < self.work.policy.max_bytes {
             let left = OffsetRange { from: writer.to(), to: range.to };
             let batch = self.work.log.hot.read(self.topic, partition, left, READ_BYTES).await?;
+            self.watched.entry(partition).or_default().measure(&batch);
             writer = write(writer, batch).await?;
         }
         let to = writer.to();

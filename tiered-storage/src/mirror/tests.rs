@@ -1,12 +1,11 @@
 use super::*;
 use crate::memory_log::MemoryLog;
 use crate::world::{WHOLE, World};
-use crate::{HotLog, OffsetRange, Positions, Start, Tier, TopicConfig};
+use crate::{HotLog, Offset, OffsetRange, Positions, Start, Tier, Timestamp, TopicConfig};
 
 /// A mirror without its background task, as a process that starts now has it.
 fn mirror(world: &World) -> Work {
-    let (policy, topics, problems) = (MirrorPolicy::default(), Mutex::default(), StdMutex::default());
-    Work { log: world.log(), policy, clock: world.clock.clone(), topics, problems }
+    Work::new(world.log(), MirrorPolicy::default(), world.clock.clone())
 }
 
 #[tokio::test]
@@ -204,7 +203,7 @@ async fn retention_waits_for_the_mirror_where_it_is_told_to() {
     let earliest = || async { world.hot.ranges(&world.topic.name).await.unwrap()[&Partition(0)].earliest.get() };
     trim_all(&log, &policy, &Positions::new(), world.clock.as_ref()).await.unwrap();
     assert_eq!(earliest().await, 0);
-    Work { log: log.clone(), ..self::mirror(&world) }.flush(&world.topic.name).await.unwrap();
+    Work::new(log.clone(), mirror, world.clock.clone()).flush(&world.topic.name).await.unwrap();
     trim_all(&log, &policy, &Positions::new(), world.clock.as_ref()).await.unwrap();
     assert_eq!(earliest().await, 100);
 }

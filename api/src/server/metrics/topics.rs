@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
-use rekap_tiered_storage::Extent;
+use rekap_tiered_storage::{Extent, MirrorCounts};
 
 use super::text::Text;
 use crate::Problem;
 use crate::server::App;
+
+/// How long a topic is waited for whose store does not answer: scrapers give up after ten seconds.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// One partition.
 struct Seen {
@@ -25,7 +28,8 @@ pub(super) async fn topics(app: &App, text: &mut Text) -> Result<(), Problem> {
     for topic in app.log().hot.topics().await? {
         let headroom = app.mirror().headroom(&topic).await;
         let bytes = app.log().hot.bytes(&topic).await?;
-        let extents = app.log().extent(&topic).await?;
+        // A store that does not answer keeps its own topics' numbers from being shown, never the others'.
+        let Ok(Ok(extents)) = tokio::time::timeout(PATIENCE, app.log().extent(&topic)).await else { continue };
         let coverage = app.log().cold.topic(&topic).await?.coverage();
         for (partition, extent) in extents {
             let cold = coverage.partition(partition).map(|covered| {
@@ -69,5 +73,24 @@ pub(super) async fn topics(app: &App, text: &mut Text) -> Result<(), Problem> {
     for topic in app.mirror().problems().keys() {
         text.sample("mirror_failing", &[("topic", topic.as_str())], 1.0);
     }
+    mirror(app, text);
     Ok(())
+}
+
+/// What the mirror has done since the server started.
+fn mirror(app: &App, text: &mut Text) {
+    let counts = app.mirror().counts();
+    let mut counter = |name: &str, help: &str, value: fn(&MirrorCounts) -> u64| {
+        text.family(name, "counter", help);
+        for (topic, counts) in &counts {
+            text.sample(name, &[("topic", topic.as_str())], value(counts) as f64);
+        }
+    };
+    counter("mirror_rounds_total", "Rounds that moved records to the cold tier.", |c| c.rounds);
+    counter("mirror_lost_rounds_total", "Rounds that another writer was faster than.", |c| c.lost_rounds);
+    counter("mirror_failures_total", "Looks at a topic that failed.", |c| c.failures);
+    counter("mirror_files_total", "Data files written to the cold tier.", |c| c.files_written);
+    counter("mirror_bytes_total", "Bytes of data files written to the cold tier.", |c| c.bytes_written);
+    counter("compaction_files_total", "Small files that were joined to larger ones.", |c| c.files_joined);
+    counter("cold_deleted_total", "Data files and log entries that clean-up deleted.", |c| c.objects_deleted);
 }

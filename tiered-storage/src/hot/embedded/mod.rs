@@ -211,6 +211,16 @@ impl HotLog for EmbeddedLog {
         .await
     }
 
+    async fn appended_at(
+        &self,
+        topic: &Topic,
+        partition: Partition,
+        offset: Offset,
+    ) -> Result<Option<Timestamp>, LogError> {
+        let topic = topic.clone();
+        self.blocking(move |store| Reader::new(store, &topic, partition)?.appended_at(offset)).await
+    }
+
     async fn trim(&self, topic: &Topic, partition: Partition, before: Offset) -> Result<(), LogError> {
         let topic = topic.clone();
         let incarnation = topic.incarnation;

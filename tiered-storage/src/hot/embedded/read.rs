@@ -90,6 +90,12 @@ impl<'a> Reader<'a> {
         Ok(self.state.end)
     }
 
+    /// When the record at an offset was appended.
+    pub(super) fn appended_at(&self, offset: Offset) -> Result<Option<Timestamp>, LogError> {
+        let found = self.entries(offset, offset.next()).next().transpose()?;
+        Ok(found.filter(|_| self.state.held().contains(offset)).map(|found| found.entry().appended))
+    }
+
     /// The offset below which the topic's retention lets everything go at `now`.
     pub(super) fn expired(&self, now: Timestamp) -> Result<Offset, LogError> {
         let config = &self.topic.config;
