@@ -360,7 +360,7 @@ fn log_code(error: &LogError) -> &'static str {
         LogError::Invalid(_) => "INVALID",
         LogError::OutOfRange { .. } => "OUT_OF_RANGE",
         LogError::Gap { .. } => "GAP",
-        LogError::Diverged { .. } => "TOPIC_DIVERGED",
+        LogError::Diverged { .. } | LogError::Truncated { .. } => "LOG_DIVERGED",
         LogError::KeyReused(_) => "IDEMPOTENCY_KEY_REUSED",
         LogError::NewerFormat { .. } => "NEWER_FORMAT",
         _ => "LOG_FAILED",

@@ -15,6 +15,7 @@ mod idempotency;
 mod ingest;
 mod job_folders;
 mod judge;
+mod kafka;
 mod kill_matrix;
 mod monitoring;
 mod open_formats;

@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tokio::time::Instant;
 
 use crate::power::Power;
-use crate::{Cli, Client, rekap, steps, until, until_within};
+use crate::{Cli, Client, Kafka, rekap, steps, until, until_within};
 
 /// How long a server may take until it is ready, recovery included.
 const READY: Duration = Duration::from_secs(60);
@@ -41,6 +41,14 @@ pub struct Setup {
     pub toml: String,
     /// Variables of the server's environment.
     pub environment: Vec<(&'static str, String)>,
+}
+
+impl Kafka {
+    /// What a server is told to have its log in this broker.
+    pub fn setup(&self) -> Setup {
+        let toml = format!("[log]\nkind = \"kafka\"\nbootstrap = \"{}\"\n", self.bootstrap());
+        Setup { toml, environment: Vec::new() }
+    }
 }
 
 impl Default for WorldConfig {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::{Incarnation, Offset, OffsetRange, Partition, TopicName};
+use crate::{Appended, Incarnation, Offset, OffsetRange, Partition, TopicName};
 
 /// A failure of the hot tier, the cold tier or the stitched log. Each variant is one thing that a caller can act on.
 #[derive(Debug, thiserror::Error)]
@@ -63,20 +63,35 @@ pub enum LogError {
         /// The incarnation found.
         found: Incarnation,
     },
-    /// The hot log ends before what was mirrored of it: records that were acknowledged are missing from it.
+    /// The hot log does not hold any more what was read of it: records that were acknowledged are missing from it.
     #[error(
-        "topic `{topic}` partition {partition} ends at {end} in the hot log, but was mirrored up to {mirrored_to}: \
-         the hot log lost its tail; restore it, or delete the topic and make it again"
+        "topic `{topic}` partition {partition} was read up to {reached}, but the hot log is the same one only up to {end}: \
+         it lost its tail; restore it, or delete the topic and make it again"
     )]
     Truncated {
         /// The topic.
         topic: TopicName,
         /// The partition.
         partition: Partition,
-        /// Where the hot log ends.
+        /// Where the hot log ends, or where its history begins to be another one.
         end: Offset,
-        /// Where the mirror had come to.
-        mirrored_to: Offset,
+        /// Where its reader, or the mirror, had come to.
+        reached: Offset,
+    },
+    /// A part of an append is in the log and the rest is not.
+    #[error(
+        "topic `{topic}`: {} records landed ({}), {failed} did not: {reason}",
+        landed.values().map(OffsetRange::len).sum::<u64>(), ranges(landed)
+    )]
+    PartialAppend {
+        /// The topic.
+        topic: TopicName,
+        /// The offsets of what landed; other producers' records may lie between them.
+        landed: Appended,
+        /// How many records are not known to have landed.
+        failed: usize,
+        /// Why.
+        reason: String,
     },
     /// The idempotency key was used for another request.
     #[error(
@@ -112,4 +127,9 @@ impl LogError {
     pub fn store(what: impl Into<String>, source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         LogError::Store { what: what.into(), source: source.into() }
     }
+}
+
+fn ranges(appended: &Appended) -> String {
+    let range = |(partition, range): (&Partition, &OffsetRange)| format!("partition {partition}: {range}");
+    appended.iter().map(range).collect::<Vec<_>>().join(", ")
 }

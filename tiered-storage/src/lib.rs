@@ -34,7 +34,7 @@ pub use decode::{
 };
 pub use error::LogError;
 pub use finding::{Finding, Verdict};
-pub use hot::{AppendKey, Appended, EmbeddedLog, HotLog, HotRange, NewRecord};
+pub use hot::{AppendKey, Appended, EmbeddedLog, HeldBack, HotLog, HotRange, KafkaLog, KafkaSettings, NewRecord};
 pub use ingest::{MAX_RECORD_BYTES, Refused, TopicWriter};
 pub use log::{Extent, InputBatch, Log, LogSlice, ReadPlan, Segment, Start, Tier, Undecodable, Written};
 pub use mirror::{Mirror, MirrorCounts, MirrorPolicy};

@@ -50,6 +50,9 @@ pub enum ConfigError {
     /// `[cold]` names no place that there can be.
     #[error("{0}")]
     InvalidCold(String),
+    /// Kafka without an address.
+    #[error("log.kind = \"kafka\" needs log.bootstrap: the brokers to ask first, as \"host:9092,host:9092\"")]
+    NoBootstrap,
     /// Named by the contract, not built yet.
     #[error("{0} is not built yet; leave it out")]
     NotBuilt(&'static str),

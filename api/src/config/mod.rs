@@ -201,8 +201,8 @@ impl Config {
         if !self.server.listen.ip().is_loopback() && !self.server.insecure {
             return Err(ConfigError::OpenServer(self.server.listen));
         }
-        if self.log.kind == LogKind::Kafka {
-            return Err(ConfigError::NotBuilt("log.kind = \"kafka\""));
+        if self.log.kind == LogKind::Kafka && self.log.bootstrap.is_none() {
+            return Err(ConfigError::NoBootstrap);
         }
         if self.catalog.export.as_ref().is_some_and(|url| !url.starts_with("file:")) {
             return Err(ConfigError::NotBuilt("a catalog.export that is not file:…"));

@@ -33,12 +33,16 @@ impl From<&LogError> for Problem {
             LogError::Gap { .. } => {
                 (StatusCode::CONFLICT, "GAP", "replay from past the gap, or bring the mirrored files back")
             }
-            LogError::Diverged { .. } => {
-                (StatusCode::CONFLICT, "TOPIC_REMADE", "deploy with `rebuild` to read the new topic")
-            }
-            LogError::Truncated { .. } => {
-                (StatusCode::CONFLICT, "TOPIC_TRUNCATED", "make the topic again, and deploy its jobs with `rebuild`")
-            }
+            LogError::Diverged { .. } | LogError::Truncated { .. } => (
+                StatusCode::CONFLICT,
+                "LOG_DIVERGED",
+                "restore the log, or make the topic again and deploy its jobs with `rebuild`",
+            ),
+            LogError::PartialAppend { .. } => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "PARTIAL_APPEND",
+                "read the offsets that landed before sending the rest; with an Idempotency-Key it is all or nothing",
+            ),
             LogError::KeyReused(_) => {
                 (StatusCode::UNPROCESSABLE_ENTITY, "IDEMPOTENCY_KEY_REUSED", "use a new key for a new request")
             }
@@ -49,10 +53,17 @@ impl From<&LogError> for Problem {
             LogError::Store { .. } => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "STORE_FAILED",
-                "look at the disk or the object store; trying again with the same Idempotency-Key is safe",
+                "look at the disk, the brokers or the object store; trying again with the same Idempotency-Key is safe",
             ),
         };
-        Problem::new(status, code, error.to_string(), remedy)
+        let problem = Problem::new(status, code, error.to_string(), remedy);
+        match &error {
+            LogError::PartialAppend { landed, .. } => {
+                let ranges = landed.iter().map(|(p, range)| (p.to_string(), json!([range.from, range.to])));
+                problem.with("landed", serde_json::Value::Object(ranges.collect()))
+            }
+            _ => problem,
+        }
     }
 }
 

@@ -2,25 +2,30 @@
 
 use std::collections::HashMap;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
+use std::time::Duration;
 
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use rekap_migrations::DataFolder;
 use rekap_orchestrator::{Export, Orchestrator};
 use rekap_tables::{TableError, Tables};
 use rekap_tiered_storage::{
-    Clock, ColdTier, EmbeddedLog, HotLog, Incarnation, Log, Mirror, MirrorPolicy, Retention, RetentionPolicy,
-    SystemClock, Timestamp, Topic, TopicConfig, TopicName, TopicWriter,
+    Clock, ColdTier, EmbeddedLog, HotLog, Incarnation, KafkaLog, KafkaSettings, Log, Mirror, MirrorPolicy, Positions,
+    Retention, RetentionPolicy, SystemClock, Timestamp, Topic, TopicConfig, TopicName, TopicWriter,
 };
 use tokio_util::sync::CancellationToken;
 
 use super::ingest::Ingest;
 use super::metrics::HttpMetrics;
 use super::{StartError, blocking};
+use crate::config::LogKind;
 use crate::{Config, Problem};
 
 /// The memory that all queries of the process share, replays included.
 const QUERY_MEMORY_BYTES: usize = 512 << 20;
+
+/// How often the log is told where versions stand.
+const TELL_EVERY: Duration = Duration::from_secs(5);
 
 /// The open rooms. Cheap to clone.
 #[derive(Clone)]
@@ -72,6 +77,9 @@ impl App {
             RetentionPolicy { mirror: policy.clone(), waits_for_mirror: config.log.retention_waits_for_mirror };
         let retention = Retention::spawn(log.clone(), retention, orchestrator.slowest_positions(), clock.clone());
         let mirror = Mirror::spawn(log.clone(), policy, clock);
+        if config.log.kind == LogKind::Kafka {
+            tokio::spawn(tell_progress(Arc::downgrade(&orchestrator), log.clone(), stop.clone()));
+        }
         Ok(App(Arc::new(Rooms {
             orchestrator,
             mirror,
@@ -172,14 +180,51 @@ impl App {
     }
 }
 
+/// Tells the log again and again where each version stands, for those who watch lag there.
+async fn tell_progress(orchestrator: Weak<Orchestrator>, log: Log, stop: CancellationToken) {
+    let mut told: HashMap<String, Positions> = HashMap::new();
+    let mut again = tokio::time::interval(TELL_EVERY);
+    again.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while stop.run_until_cancelled(again.tick()).await.is_some() {
+        let Some(orchestrator) = orchestrator.upgrade() else { return };
+        let mut now = HashMap::new();
+        for job in orchestrator.jobs() {
+            let live = job.versions.iter().filter_map(|n| orchestrator.version(&job.job, *n).ok());
+            now.extend(live.map(|view| (format!("{}-{}", view.job, view.version), view.positions)));
+        }
+        drop(orchestrator);
+        now.retain(|_, at: &mut Positions| !at.is_empty());
+        for (reader, at) in now.iter().filter(|(reader, at)| told.get(*reader) != Some(*at)) {
+            if let Err(error) = log.hot.note_progress(reader, at).await {
+                tracing::debug!(%error, reader, "the log was not told how far a version is");
+            }
+        }
+        told = now;
+    }
+}
+
 /// Both tiers of the log.
 async fn open_log(config: &Config, folder: &Path, clock: Arc<dyn Clock>) -> Result<Log, StartError> {
-    let (path, hot_clock) = (folder.join("log"), clock.clone());
-    let hot: Arc<dyn HotLog> =
-        blocking(move || EmbeddedLog::open(&path, hot_clock)).await.map_err(cannot("the embedded log"))?;
+    let hot = open_hot(config, folder, clock.clone()).await?;
     let location = config.cold_location();
     let cold = blocking(move || ColdTier::open(location, clock)).await.map_err(cannot("the cold tier"))?;
     Ok(Log::new(hot, Arc::new(cold)))
+}
+
+/// The hot tier.
+async fn open_hot(config: &Config, folder: &Path, clock: Arc<dyn Clock>) -> Result<Arc<dyn HotLog>, StartError> {
+    let crate::config::Log { kind, bootstrap, properties, .. } = config.log.clone();
+    match kind {
+        LogKind::Embedded => {
+            let path = folder.join("log");
+            Ok(blocking(move || EmbeddedLog::open(&path, clock)).await.map_err(cannot("the embedded log"))?)
+        }
+        LogKind::Kafka => {
+            let bootstrap = bootstrap.unwrap_or_default();
+            let settings = KafkaSettings { bootstrap, properties, folder: folder.join("kafka") };
+            Ok(KafkaLog::open(settings, clock).await.map_err(cannot("the log in Kafka"))?)
+        }
+    }
 }
 
 /// The tables. A database that is damaged is set aside, and the versions replay into a new one: tables hold nothing that the log does

@@ -6,8 +6,8 @@ use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use rekap_tiered_storage::{
-    Compatibility, Extent, InvalidTopicConfig, LogError, Offset, OffsetRange, Partition, Positions, Topic, TopicConfig,
-    TopicName, TopicSchema,
+    Compatibility, Extent, HeldBack, InvalidTopicConfig, LogError, Offset, OffsetRange, Partition, Positions,
+    Timestamp, Topic, TopicConfig, TopicName, TopicSchema,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
@@ -89,10 +89,23 @@ struct PartitionView {
     mirrored_to: Option<u64>,
     gaps: Vec<(u64, u64)>,
     mirror_headroom_ms: Option<u64>,
+    /// An open transaction that ends what readers see before the partition's end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    held_back: Option<HeldBackView>,
+}
+
+/// An open transaction as users see it: readers wait at the partition's `end` until it ends.
+#[derive(Debug, Serialize, ToSchema)]
+struct HeldBackView {
+    /// Where the partition ends, open transactions included.
+    high_watermark: u64,
+    /// Since when the readable end stands.
+    #[schema(value_type = String)]
+    since: Timestamp,
 }
 
 impl PartitionView {
-    fn new(partition: Partition, extent: &Extent, headroom: Option<&Duration>) -> Self {
+    fn new(partition: Partition, extent: &Extent, headroom: Option<&Duration>, held: Option<&HeldBack>) -> Self {
         let pair = |range: &OffsetRange| (range.from.get(), range.to.get());
         PartitionView {
             partition: partition.0,
@@ -102,6 +115,7 @@ impl PartitionView {
             mirrored_to: extent.mirrored.map(|range| range.to.get()),
             gaps: extent.gaps.iter().map(pair).collect(),
             mirror_headroom_ms: headroom.map(|left| left.as_millis() as u64),
+            held_back: held.map(|held| HeldBackView { high_watermark: held.high_watermark.get(), since: held.since }),
         }
     }
 }
@@ -123,7 +137,9 @@ impl TopicView {
 async fn view(app: &App, topic: Topic) -> Result<TopicView, LogError> {
     let headroom = app.mirror().headroom(&topic).await;
     let extents = app.log().extent(&topic).await?;
-    let partitions = extents.iter().map(|(p, extent)| PartitionView::new(*p, extent, headroom.get(p))).collect();
+    let held = app.log().hot.held_back(&topic.name).await?;
+    let partition = |(p, extent): (&Partition, &Extent)| PartitionView::new(*p, extent, headroom.get(p), held.get(p));
+    let partitions = extents.iter().map(partition).collect();
     let schema_version = topic.config.schema_version();
     Ok(TopicView {
         topic: topic.name.to_string(),

@@ -91,8 +91,7 @@ impl Driver {
 
     async fn turn(&mut self) -> Result<Turn, RangeError> {
         let at = self.bench.table.status();
-        let ends = self.ends().await?;
-        refuse_truncated(&at.positions, &ends)?;
+        let ends = self.ends(&at.positions).await?;
         let goal = self.goal.get_or_insert_with(|| ends.clone()).clone();
         self.answer(&at.positions);
         let next = cut(&at.positions, &ends, &self.bench.control.targets(), self.bound.records());
@@ -147,12 +146,12 @@ impl Driver {
         });
     }
 
-    /// The readable ends of all partitions.
-    async fn ends(&self) -> Result<Positions, RangeError> {
+    /// The readable ends of all partitions, which are still those that were read up to `reached`.
+    async fn ends(&self, reached: &Positions) -> Result<Positions, RangeError> {
         let mut ends = Positions::new();
         for topic in &self.topics {
-            for (partition, range) in self.bench.log.hot.ranges(&topic.name).await? {
-                ends.set(&topic.name, partition, range.end);
+            for (partition, end) in self.bench.log.ends(topic, reached).await? {
+                ends.set(&topic.name, partition, end);
             }
         }
         Ok(ends)
@@ -271,24 +270,6 @@ impl Driver {
             status.dead_letters = at.dead_letters;
             status.problem = None;
         });
-    }
-}
-
-/// A log that ends before what was read of it has lost records, and will give their offsets to others.
-fn refuse_truncated(at: &Positions, ends: &Positions) -> Result<(), RangeError> {
-    let lost = |(topic, partition, at): (&TopicName, Partition, Offset)| {
-        let end = ends.get(topic, partition).filter(|end| *end < at)?;
-        Some(format!(
-            "topic `{topic}` partition {partition} ends at {end}, and was read up to {at}: the log lost its tail"
-        ))
-    };
-    match at.iter().find_map(lost) {
-        None => Ok(()),
-        Some(detail) => Err(RangeError::fatal(
-            "TOPIC_TRUNCATED",
-            detail,
-            "restore the log's folder; or make the topic again, and deploy its jobs with `rebuild`",
-        )),
     }
 }
 

@@ -73,7 +73,7 @@ impl From<LogError> for RangeError {
         let code = match &error {
             LogError::Store { .. } | LogError::OutOfRange { .. } => return RangeError::Environment(error.to_string()),
             LogError::Gap { .. } => "GAP",
-            LogError::Diverged { .. } | LogError::UnknownTopic(_) => "TOPIC_REPLACED",
+            LogError::Diverged { .. } | LogError::Truncated { .. } | LogError::UnknownTopic(_) => "LOG_DIVERGED",
             _ => "LOG_UNREADABLE",
         };
         let remedy = match code {

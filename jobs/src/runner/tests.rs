@@ -205,8 +205,13 @@ async fn a_log_that_lost_its_tail_stops_its_readers_with_the_place() {
     let reader = Runner::spawn(world.init(&job, &table)).unwrap();
     let failed = until(&reader, "failure", |status| matches!(status.run, Run::Failed { .. })).await;
     let Run::Failed { reason } = failed.run else { unreachable!() };
-    assert_eq!(reason.code, "TOPIC_TRUNCATED");
-    assert!(reason.detail.starts_with("topic `t` partition 0 ends at 2, and was read up to 5"), "{reason}");
+    assert_eq!(reason.code, "LOG_DIVERGED");
+    assert!(
+        reason
+            .detail
+            .starts_with("topic `t` partition 0 was read up to 5, but the hot log is the same one only up to 2"),
+        "{reason}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,7 @@
 //! What every [`HotLog`] keeps to, as one suite that runs on any of them.
 //!
-//! An implementation is tested by calling [`run`] with a way to make a fresh, empty log. Offsets of an implementation may have holes,
-//! so the suite compares records and orders, and looks at plain numbers only through the offsets that appends answered.
+//! An implementation is tested by calling [`run`] with a way to make a [`Fresh`] log. Offsets of an implementation may have holes, so
+//! the suite compares records and orders, and looks at plain numbers only through the offsets that appends answered.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -17,6 +17,39 @@ use crate::{
 
 const P0: Partition = Partition(0);
 const ANY: usize = 1 << 20;
+
+/// A log in which nobody else uses names that begin with `prefix`.
+pub(crate) struct Fresh {
+    /// The log.
+    pub(crate) log: Arc<dyn HotLog>,
+    /// What the names of all topics of the suite begin with.
+    pub(crate) prefix: String,
+    /// The log's unit of time, in µs.
+    pub(crate) tick_micros: i64,
+    /// Whether times before 1970 can be kept.
+    pub(crate) keeps_old_times: bool,
+}
+
+impl Fresh {
+    /// An empty log that keeps every time as it is.
+    pub(crate) fn own(log: Arc<dyn HotLog>) -> Self {
+        Fresh { log, prefix: String::new(), tick_micros: 1, keeps_old_times: true }
+    }
+
+    fn name(&self, name: &str) -> TopicName {
+        self::name(&format!("{}{name}", self.prefix))
+    }
+
+    fn time(&self, ticks: i64) -> Timestamp {
+        Timestamp::from_micros(ticks * self.tick_micros)
+    }
+
+    async fn topics(&self) -> Vec<Topic> {
+        let mut all = self.log.topics().await.unwrap();
+        all.retain(|topic| topic.name.as_str().starts_with(&self.prefix));
+        all
+    }
+}
 
 /// A record with that value and nothing else.
 pub(crate) fn value(value: &str) -> NewRecord {
@@ -58,44 +91,46 @@ pub(crate) async fn read_all(log: &dyn HotLog, topic: &Topic, partition: Partiti
 }
 
 /// Runs the whole suite; each part gets its own log.
-pub(crate) async fn run<F: Future<Output = Arc<dyn HotLog>>>(fresh: impl Fn() -> F) {
-    topics_are_made_found_changed_and_deleted(&*fresh().await).await;
-    a_topic_made_again_is_another_one(&*fresh().await).await;
-    records_come_back_as_they_were_appended(&*fresh().await).await;
-    keys_and_turns_choose_the_partition(&*fresh().await).await;
-    a_read_is_bounded_and_goes_on_where_it_stopped(&*fresh().await).await;
-    what_is_not_held_is_out_of_range(&*fresh().await).await;
-    an_append_with_a_key_happens_once(&*fresh().await).await;
-    a_bad_append_changes_nothing(&*fresh().await).await;
-    a_time_leads_to_the_first_record_that_is_not_older(&*fresh().await).await;
-    trimming_goes_down_to_the_last_record(&*fresh().await).await;
-    appends_wake_readers(&*fresh().await).await;
-    appends_at_once_are_all_there_in_their_own_order(fresh().await).await;
+pub(crate) async fn run<F: Future<Output = Fresh>>(fresh: impl Fn() -> F) {
+    topics_are_made_found_changed_and_deleted(&fresh().await).await;
+    a_topic_made_again_is_another_one(&fresh().await).await;
+    records_come_back_as_they_were_appended(&fresh().await).await;
+    keys_and_turns_choose_the_partition(&fresh().await).await;
+    a_read_is_bounded_and_goes_on_where_it_stopped(&fresh().await).await;
+    what_is_not_held_is_out_of_range(&fresh().await).await;
+    an_append_with_a_key_happens_once(&fresh().await).await;
+    a_bad_append_changes_nothing(&fresh().await).await;
+    a_time_leads_to_the_first_record_that_is_not_older(&fresh().await).await;
+    trimming_goes_down_to_the_last_record(&fresh().await).await;
+    appends_wake_readers(&fresh().await).await;
+    appends_at_once_are_all_there_in_their_own_order(&fresh().await).await;
 }
 
-async fn topics_are_made_found_changed_and_deleted(log: &dyn HotLog) {
-    assert_eq!(log.topics().await.unwrap(), []);
-    let b = log.create_topic(&name("b"), partitions(1)).await.unwrap();
-    let a = log.create_topic(&name("a"), partitions(2)).await.unwrap();
-    assert_eq!(log.topics().await.unwrap(), [a.clone(), b.clone()]);
-    assert!(matches!(log.create_topic(&name("a"), partitions(2)).await, Err(LogError::TopicExists(_))));
-    let grown = log.alter_topic(&name("a"), partitions(3)).await.unwrap();
+async fn topics_are_made_found_changed_and_deleted(own: &Fresh) {
+    let log = &*own.log;
+    assert_eq!(own.topics().await, []);
+    let b = log.create_topic(&own.name("b"), partitions(1)).await.unwrap();
+    let a = log.create_topic(&own.name("a"), partitions(2)).await.unwrap();
+    assert_eq!(own.topics().await, [a.clone(), b.clone()]);
+    assert!(matches!(log.create_topic(&own.name("a"), partitions(2)).await, Err(LogError::TopicExists(_))));
+    let grown = log.alter_topic(&own.name("a"), partitions(3)).await.unwrap();
     assert_eq!((grown.incarnation, grown.config.partitions), (a.incarnation, 3));
-    assert_eq!(log.topic(&name("a")).await.unwrap(), grown);
-    assert_eq!(log.ranges(&name("a")).await.unwrap().len(), 3);
-    assert!(matches!(log.alter_topic(&name("a"), partitions(2)).await, Err(LogError::Invalid(_))));
-    assert!(matches!(log.create_topic(&name("c"), partitions(0)).await, Err(LogError::Invalid(_))));
-    log.delete_topic(&name("a")).await.unwrap();
-    assert!(matches!(log.topic(&name("a")).await, Err(LogError::UnknownTopic(_))));
-    assert!(matches!(log.delete_topic(&name("a")).await, Err(LogError::UnknownTopic(_))));
-    assert_eq!(log.topics().await.unwrap(), [b]);
+    assert_eq!(log.topic(&own.name("a")).await.unwrap(), grown);
+    assert_eq!(log.ranges(&own.name("a")).await.unwrap().len(), 3);
+    assert!(matches!(log.alter_topic(&own.name("a"), partitions(2)).await, Err(LogError::Invalid(_))));
+    assert!(matches!(log.create_topic(&own.name("c"), partitions(0)).await, Err(LogError::Invalid(_))));
+    log.delete_topic(&own.name("a")).await.unwrap();
+    assert!(matches!(log.topic(&own.name("a")).await, Err(LogError::UnknownTopic(_))));
+    assert!(matches!(log.delete_topic(&own.name("a")).await, Err(LogError::UnknownTopic(_))));
+    assert_eq!(own.topics().await, [b]);
 }
 
-async fn a_topic_made_again_is_another_one(log: &dyn HotLog) {
-    let old = log.create_topic(&name("t"), partitions(1)).await.unwrap();
-    log.append(&name("t"), vec![value("old")], None).await.unwrap();
-    log.delete_topic(&name("t")).await.unwrap();
-    let new = log.create_topic(&name("t"), partitions(1)).await.unwrap();
+async fn a_topic_made_again_is_another_one(own: &Fresh) {
+    let log = &*own.log;
+    let old = log.create_topic(&own.name("t"), partitions(1)).await.unwrap();
+    log.append(&own.name("t"), vec![value("old")], None).await.unwrap();
+    log.delete_topic(&own.name("t")).await.unwrap();
+    let new = log.create_topic(&own.name("t"), partitions(1)).await.unwrap();
     assert_ne!(old.incarnation, new.incarnation);
     assert_eq!(read_all(log, &new, P0).await, Vec::<String>::new());
     let range = OffsetRange::new(Offset::ZERO, Offset::new(1));
@@ -103,25 +138,28 @@ async fn a_topic_made_again_is_another_one(log: &dyn HotLog) {
     assert!(matches!(log.trim(&old, P0, Offset::new(1)).await, Err(LogError::Diverged { .. })));
 }
 
-async fn records_come_back_as_they_were_appended(log: &dyn HotLog) {
-    let topic = log.create_topic(&name("t"), partitions(1)).await.unwrap();
+async fn records_come_back_as_they_were_appended(own: &Fresh) {
+    let log = &*own.log;
+    let topic = log.create_topic(&own.name("t"), partitions(1)).await.unwrap();
     let text = |text: &'static str| Bytes::from_static(text.as_bytes());
+    let full_time = own.time(if own.keeps_old_times { -5 } else { 5 });
     let full = NewRecord {
         partition: Some(P0),
         key: Some(text("k")),
         value: Some(text("grüß 🛹")),
         headers: vec![("a".into(), Some(text("1"))), ("a".into(), None), ("".into(), Some(text("")))],
-        timestamp: Some(Timestamp::from_micros(-5)),
+        timestamp: Some(full_time),
     };
     let tombstone = NewRecord { key: Some(text("")), value: None, headers: Vec::new(), ..full.clone() };
-    let appended = log.append(&name("t"), vec![full, value(""), tombstone], None).await.unwrap();
-    let held = log.ranges(&name("t")).await.unwrap()[&P0];
+    let appended = log.append(&own.name("t"), vec![full, value(""), tombstone], None).await.unwrap();
+    let held = log.ranges(&own.name("t")).await.unwrap()[&P0];
     assert_eq!(appended, Appended::from([(P0, OffsetRange::new(held.earliest, held.end))]));
     let batch = log.read(&topic, P0, appended[&P0], ANY).await.unwrap();
     assert_eq!(batch.range, appended[&P0]);
     assert_eq!(batch.keys().iter().collect::<Vec<_>>(), [Some(&b"k"[..]), None, Some(b"")]);
     assert_eq!(batch.values().iter().collect::<Vec<_>>(), [Some("grüß 🛹".as_bytes()), Some(b""), None]);
-    assert_eq!((batch.timestamps().value(0), batch.timestamps().value(2)), (-5, -5));
+    let time = full_time.as_micros();
+    assert_eq!((batch.timestamps().value(0), batch.timestamps().value(2)), (time, time));
     assert!(batch.timestamps().value(1) > 0, "a record without a time has the time of its append");
     assert!(batch.headers().is_null(1) || batch.headers().value(1).is_empty());
     let headers = batch.headers().value(0);
@@ -131,26 +169,28 @@ async fn records_come_back_as_they_were_appended(log: &dyn HotLog) {
     assert_eq!(header_values.iter().collect::<Vec<_>>(), [Some(&b"1"[..]), None, Some(b"")]);
 }
 
-async fn keys_and_turns_choose_the_partition(log: &dyn HotLog) {
-    let topic = log.create_topic(&name("t"), partitions(3)).await.unwrap();
+async fn keys_and_turns_choose_the_partition(own: &Fresh) {
+    let log = &*own.log;
+    let topic = log.create_topic(&own.name("t"), partitions(3)).await.unwrap();
     let keyed = |i: u32| NewRecord { key: Some(Bytes::from(format!("k{}", i % 7))), ..value(&format!("{i}")) };
-    log.append(&name("t"), (0..50).map(keyed).collect(), None).await.unwrap();
+    log.append(&own.name("t"), (0..50).map(keyed).collect(), None).await.unwrap();
     for p in 0..3 {
         let expected = (0..50).filter(|i| partition_of(&keyed(*i).key.unwrap(), 3) == Partition(p));
         let expected: Vec<_> = expected.map(|i| i.to_string()).collect();
         assert_eq!(read_all(log, &topic, Partition(p)).await, expected, "the order of a key's records is kept");
     }
-    let turns = log.append(&name("t"), (0..30).map(|i| value(&i.to_string())).collect(), None).await.unwrap();
+    let turns = log.append(&own.name("t"), (0..30).map(|i| value(&i.to_string())).collect(), None).await.unwrap();
     assert_eq!(turns.len(), 3, "records without a key go to all partitions");
 }
 
-async fn a_read_is_bounded_and_goes_on_where_it_stopped(log: &dyn HotLog) {
-    let topic = log.create_topic(&name("t"), partitions(1)).await.unwrap();
+async fn a_read_is_bounded_and_goes_on_where_it_stopped(own: &Fresh) {
+    let log = &*own.log;
+    let topic = log.create_topic(&own.name("t"), partitions(1)).await.unwrap();
     let texts: Vec<_> = (0..100).map(|i| format!("{i:010}")).collect();
     for chunk in texts.chunks(7) {
-        log.append(&name("t"), chunk.iter().map(|text| value(text)).collect(), None).await.unwrap();
+        log.append(&own.name("t"), chunk.iter().map(|text| value(text)).collect(), None).await.unwrap();
     }
-    let held = log.ranges(&name("t")).await.unwrap()[&P0];
+    let held = log.ranges(&own.name("t")).await.unwrap()[&P0];
     for max_bytes in [0, 1, 10, 25, 1000, ANY] {
         let (mut from, mut all) = (held.earliest, Vec::new());
         while from < held.end {
@@ -170,10 +210,11 @@ async fn a_read_is_bounded_and_goes_on_where_it_stopped(log: &dyn HotLog) {
     );
 }
 
-async fn what_is_not_held_is_out_of_range(log: &dyn HotLog) {
-    let topic = log.create_topic(&name("t"), partitions(1)).await.unwrap();
-    log.append(&name("t"), vec![value("a"), value("b")], None).await.unwrap();
-    let held = log.ranges(&name("t")).await.unwrap()[&P0];
+async fn what_is_not_held_is_out_of_range(own: &Fresh) {
+    let log = &*own.log;
+    let topic = log.create_topic(&own.name("t"), partitions(1)).await.unwrap();
+    log.append(&own.name("t"), vec![value("a"), value("b")], None).await.unwrap();
+    let held = log.ranges(&own.name("t")).await.unwrap()[&P0];
     let at_end = log.read(&topic, P0, OffsetRange::new(held.end, held.end.plus(9)), ANY).await.unwrap();
     assert!(at_end.is_empty() && at_end.range == OffsetRange::new(held.end, held.end));
     let past = OffsetRange::new(held.end.next(), held.end.plus(9));
@@ -187,93 +228,99 @@ async fn what_is_not_held_is_out_of_range(log: &dyn HotLog) {
     );
 }
 
-async fn an_append_with_a_key_happens_once(log: &dyn HotLog) {
-    let topic = log.create_topic(&name("t"), partitions(2)).await.unwrap();
+async fn an_append_with_a_key_happens_once(own: &Fresh) {
+    let log = &*own.log;
+    let topic = log.create_topic(&own.name("t"), partitions(2)).await.unwrap();
     let once = |key: &str, body: u8| Some(AppendKey { key: key.into(), body_digest: [body; 32] });
     let records = || vec![at(0, "a"), at(1, "b"), at(0, "c")];
-    let first = log.append(&name("t"), records(), once("k", 1)).await.unwrap();
-    assert_eq!(log.append(&name("t"), records(), once("k", 1)).await.unwrap(), first);
+    let first = log.append(&own.name("t"), records(), once("k", 1)).await.unwrap();
+    assert_eq!(log.append(&own.name("t"), records(), once("k", 1)).await.unwrap(), first);
     assert!(
-        matches!(log.append(&name("t"), records(), once("k", 2)).await, Err(LogError::KeyReused(key)) if key == "k")
+        matches!(log.append(&own.name("t"), records(), once("k", 2)).await, Err(LogError::KeyReused(key)) if key == "k")
     );
     assert_eq!(read_all(log, &topic, P0).await, ["a", "c"]);
-    let next = log.append(&name("t"), records(), once("l", 1)).await.unwrap();
+    let next = log.append(&own.name("t"), records(), once("l", 1)).await.unwrap();
     assert_ne!(next, first);
     assert!(matches!(
-        log.append(&name("t"), records(), once(&"x".repeat(100_000), 1)).await,
+        log.append(&own.name("t"), records(), once(&"x".repeat(100_000), 1)).await,
         Err(LogError::Invalid(_))
     ));
-    let t = name("t");
+    let t = own.name("t");
     let (a, b) = tokio::join!(log.append(&t, records(), once("m", 1)), log.append(&t, records(), once("m", 1)));
     assert_eq!(a.unwrap(), b.unwrap(), "also when both wait at once");
     assert_eq!(read_all(log, &topic, Partition(1)).await, ["b", "b", "b"]);
 }
 
-async fn a_bad_append_changes_nothing(log: &dyn HotLog) {
-    let topic = log.create_topic(&name("t"), partitions(2)).await.unwrap();
-    let bad = log.append(&name("t"), vec![at(0, "a"), at(2, "b")], None).await;
+async fn a_bad_append_changes_nothing(own: &Fresh) {
+    let log = &*own.log;
+    let topic = log.create_topic(&own.name("t"), partitions(2)).await.unwrap();
+    let bad = log.append(&own.name("t"), vec![at(0, "a"), at(2, "b")], None).await;
     assert!(matches!(bad, Err(LogError::UnknownPartition { partition: Partition(2), last: Partition(1), .. })));
-    assert!(matches!(log.append(&name("u"), vec![at(0, "a")], None).await, Err(LogError::UnknownTopic(_))));
-    assert_eq!(log.append(&name("t"), vec![], None).await.unwrap(), Appended::new());
+    assert!(matches!(log.append(&own.name("u"), vec![at(0, "a")], None).await, Err(LogError::UnknownTopic(_))));
+    assert_eq!(log.append(&own.name("t"), vec![], None).await.unwrap(), Appended::new());
     assert!(read_all(log, &topic, P0).await.is_empty());
 }
 
-async fn a_time_leads_to_the_first_record_that_is_not_older(log: &dyn HotLog) {
-    let topic = log.create_topic(&name("t"), partitions(1)).await.unwrap();
+async fn a_time_leads_to_the_first_record_that_is_not_older(own: &Fresh) {
+    let log = &*own.log;
+    let topic = log.create_topic(&own.name("t"), partitions(1)).await.unwrap();
     let times = [10, 30, 20, 20, 50, 40, 70];
     let mut offsets = Vec::new();
     for time in times {
-        let record = NewRecord { timestamp: Some(Timestamp::from_micros(time)), ..value("x") };
-        offsets.push(log.append(&name("t"), vec![record], None).await.unwrap()[&P0].from);
+        let record = NewRecord { timestamp: Some(own.time(time)), ..value("x") };
+        offsets.push(log.append(&own.name("t"), vec![record], None).await.unwrap()[&P0].from);
     }
-    let end = log.ranges(&name("t")).await.unwrap()[&P0].end;
+    let end = log.ranges(&own.name("t")).await.unwrap()[&P0].end;
     for trimmed in 0..times.len() {
         log.trim(&topic, P0, offsets[trimmed]).await.unwrap();
         for time in 0..80 {
             let first = (trimmed..times.len()).find(|i| times[*i] >= time);
             let expected = first.map_or(end, |i| offsets[i]);
-            let found = log.offset_at(&topic, P0, Timestamp::from_micros(time)).await.unwrap();
+            let found = log.offset_at(&topic, P0, own.time(time)).await.unwrap();
             assert_eq!(found, expected, "time {time} with {trimmed} trimmed");
         }
     }
 }
 
-async fn trimming_goes_down_to_the_last_record(log: &dyn HotLog) {
-    let topic = log.create_topic(&name("t"), partitions(2)).await.unwrap();
-    log.append(&name("t"), vec![at(0, "a"), at(0, "b"), at(0, "c"), at(1, "d")], None).await.unwrap();
-    let end = log.ranges(&name("t")).await.unwrap()[&P0].end;
+async fn trimming_goes_down_to_the_last_record(own: &Fresh) {
+    let log = &*own.log;
+    let topic = log.create_topic(&own.name("t"), partitions(2)).await.unwrap();
+    log.append(&own.name("t"), vec![at(0, "a"), at(0, "b"), at(0, "c"), at(1, "d")], None).await.unwrap();
+    let end = log.ranges(&own.name("t")).await.unwrap()[&P0].end;
     let second = log.read(&topic, P0, OffsetRange::new(Offset::ZERO, end), 1).await.unwrap().range.to;
     log.trim(&topic, P0, second).await.unwrap();
     assert_eq!(read_all(log, &topic, P0).await, ["b", "c"]);
     log.trim(&topic, P0, Offset::ZERO).await.unwrap();
-    assert_eq!(log.ranges(&name("t")).await.unwrap()[&P0].earliest, second, "the earliest offset never goes back");
+    assert_eq!(log.ranges(&own.name("t")).await.unwrap()[&P0].earliest, second, "the earliest offset never goes back");
     log.trim(&topic, P0, end.plus(100)).await.unwrap();
-    let held = log.ranges(&name("t")).await.unwrap()[&P0];
+    let held = log.ranges(&own.name("t")).await.unwrap()[&P0];
     assert_eq!((held.earliest, held.end), (end, end), "and never past the end");
     assert_eq!(read_all(log, &topic, Partition(1)).await, ["d"]);
-    let next = log.append(&name("t"), vec![at(0, "e")], None).await.unwrap();
+    let next = log.append(&own.name("t"), vec![at(0, "e")], None).await.unwrap();
     assert!(next[&P0].from >= end);
     assert_eq!(read_all(log, &topic, P0).await, ["e"]);
 }
 
-async fn appends_wake_readers(log: &dyn HotLog) {
-    log.create_topic(&name("t"), partitions(1)).await.unwrap();
+async fn appends_wake_readers(own: &Fresh) {
+    let log = &*own.log;
+    log.create_topic(&own.name("t"), partitions(1)).await.unwrap();
     let mut appended = log.appended();
     appended.mark_unchanged();
-    log.append(&name("t"), vec![value("a")], None).await.unwrap();
+    log.append(&own.name("t"), vec![value("a")], None).await.unwrap();
     let woken = tokio::time::timeout(Duration::from_secs(10), appended.changed()).await;
     woken.expect("a reader wakes").unwrap();
 }
 
-async fn appends_at_once_are_all_there_in_their_own_order(log: Arc<dyn HotLog>) {
-    let topic = log.create_topic(&name("t"), partitions(3)).await.unwrap();
+async fn appends_at_once_are_all_there_in_their_own_order(own: &Fresh) {
+    let log = own.log.clone();
+    let topic = log.create_topic(&own.name("t"), partitions(3)).await.unwrap();
     let sender = |sender: u32| {
-        let log = log.clone();
+        let (log, t) = (log.clone(), own.name("t"));
         tokio::spawn(async move {
             for i in 0..50 {
                 let record =
                     NewRecord { key: Some(Bytes::from(format!("{sender}"))), ..value(&format!("{sender}/{i}")) };
-                log.append(&name("t"), vec![record], None).await.unwrap();
+                log.append(&t, vec![record], None).await.unwrap();
             }
         })
     };

@@ -1,11 +1,13 @@
 //! The hot tier: where producers append and where the newest records are read.
 //!
-//! [`HotLog`] is the seam. [`EmbeddedLog`] keeps the log in this process's data folder; Apache Kafka comes with a later issue. What
-//! an implementation acknowledges is durable: it survives `kill -9` and a power cut.
+//! [`HotLog`] is the seam. [`EmbeddedLog`] keeps the log in this process's data folder, [`KafkaLog`] is the log of an Apache Kafka
+//! cluster. What an implementation acknowledges is durable: it survives `kill -9` and a power cut (on Kafka: as far as the topic's
+//! replicas do).
 
 #[cfg(test)]
 pub(crate) mod conformance;
 mod embedded;
+mod kafka;
 
 use std::collections::BTreeMap;
 
@@ -13,9 +15,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::{LogBatch, LogError, Offset, OffsetRange, Partition, Timestamp, Topic, TopicConfig, TopicName};
+use crate::{LogBatch, LogError, Offset, OffsetRange, Partition, Positions, Timestamp, Topic, TopicConfig, TopicName};
 
 pub use embedded::EmbeddedLog;
+pub use kafka::{KafkaLog, KafkaSettings};
 
 /// A record as a producer hands it in.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,6 +42,17 @@ pub struct HotRange {
     pub earliest: Offset,
     /// The next offset to be written (on Kafka: the last stable offset that readers may see).
     pub end: Offset,
+}
+
+/// A partition that readers see only up to a transaction that is still open.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HeldBack {
+    /// The last stable offset: the first one of the oldest open transaction, and the end for readers.
+    pub end: Offset,
+    /// Where the log ends, open transactions included.
+    pub high_watermark: Offset,
+    /// Since when the end has been seen to stand there.
+    pub since: Timestamp,
 }
 
 /// What an append did: the offsets given, by partition (first and next).
@@ -79,8 +93,14 @@ pub trait HotLog: Send + Sync + 'static {
         Ok(BTreeMap::new())
     }
 
-    /// Appends records, all or none, and answers once they are durable. With a key seen in the last 24 h it answers what that
-    /// append answered and appends nothing.
+    /// The partitions whose readable end an open transaction holds back. Logs without transactions have none.
+    async fn held_back(&self, _name: &TopicName) -> Result<BTreeMap<Partition, HeldBack>, LogError> {
+        Ok(BTreeMap::new())
+    }
+
+    /// Appends records and answers once they are durable: all or none on the embedded log, and on any with a key. On Kafka an append
+    /// without a key that fails on the way is a [`LogError::PartialAppend`], which says what landed. With a key seen in
+    /// the last 24 h it answers what that append answered and appends nothing.
     async fn append(
         &self,
         name: &TopicName,
@@ -127,6 +147,11 @@ pub trait HotLog: Send + Sync + 'static {
             Err(LogError::OutOfRange { .. }) => Ok(None),
             Err(e) => Err(e),
         }
+    }
+
+    /// Tells the log where a reader stands, for whoever watches lag with the log's own tools. Never read back.
+    async fn note_progress(&self, _reader: &str, _at: &Positions) -> Result<(), LogError> {
+        Ok(())
     }
 
     /// Changes whenever the end of any partition may have moved: a reader that waits looks again.

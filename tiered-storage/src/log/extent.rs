@@ -42,6 +42,20 @@ impl Log {
         Ok(ranges.into_iter().map(extent).collect())
     }
 
+    /// The readable end of each partition of a topic, for a reader that has come to `reached`. [`LogError::Diverged`] when the topic is
+    /// another one than the reader's, [`LogError::Truncated`] when it ends before what was read of it.
+    pub async fn ends(&self, topic: &Topic, reached: &Positions) -> Result<BTreeMap<Partition, Offset>, LogError> {
+        let ranges = self.hot.ranges(&topic.name).await?;
+        // After the ends: they are of this topic, or of one that is found to be another.
+        self.check_identity(topic).await?;
+        for (partition, reached) in reached.of(&topic.name) {
+            if let Some(hot) = ranges.get(&partition).filter(|hot| hot.end < reached) {
+                return Err(LogError::Truncated { topic: topic.name.clone(), partition, end: hot.end, reached });
+            }
+        }
+        Ok(ranges.into_iter().map(|(partition, hot)| (partition, hot.end)).collect())
+    }
+
     /// The positions at which a reader of the topic's present partitions begins.
     pub async fn resolve_start(&self, topic: &Topic, start: Start) -> Result<Positions, LogError> {
         let extents = self.extent(topic).await?;

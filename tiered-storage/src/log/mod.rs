@@ -95,14 +95,15 @@ impl Log {
 
     /// What the hot tier holds of a partition, after a look at whether the topic is still the caller's.
     async fn hot_range(&self, topic: &Topic, partition: Partition) -> Result<HotRange, LogError> {
-        self.check_identity(topic).await?;
         let ranges = self.hot.ranges(&topic.name).await?;
+        // After the ranges: they are of this topic, or of one that is found to be another.
+        self.check_identity(topic).await?;
         let last = ranges.keys().next_back().copied().unwrap_or(Partition(0));
         let unknown = || LogError::UnknownPartition { topic: topic.name.clone(), partition, last };
         ranges.get(&partition).copied().ok_or_else(unknown)
     }
 
-    async fn check_identity(&self, topic: &Topic) -> Result<(), LogError> {
+    pub(crate) async fn check_identity(&self, topic: &Topic) -> Result<(), LogError> {
         let found = self.hot.topic(&topic.name).await?.incarnation;
         if found == topic.incarnation {
             return Ok(());

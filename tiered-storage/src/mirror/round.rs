@@ -137,12 +137,14 @@ impl Work {
             let bytes_per_record = covered.map_or(0, |covered| covered.bytes_per_record());
             facts.push(Facts { partition, hot, mirrored_to, waited, bytes_per_record });
         }
+        // After the ranges: they are of this topic, or of one that is found to be another.
+        self.log.check_identity(topic).await?;
         let retention = topic.config.retention_ms.map(Duration::from_millis);
         plan(&facts, retention, &self.policy, urgency).map_err(|truncated| LogError::Truncated {
             topic: topic.name.clone(),
             partition: truncated.partition,
             end: truncated.end,
-            mirrored_to: truncated.mirrored_to,
+            reached: truncated.mirrored_to,
         })
     }
 }

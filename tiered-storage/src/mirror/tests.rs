@@ -91,7 +91,7 @@ async fn a_log_that_lost_its_tail_is_not_mirrored() {
     world.append(1, 1).await;
     let refused = mirror.flush(&world.topic.name).await;
     assert!(
-        matches!(refused, Err(LogError::Truncated { end, mirrored_to, .. }) if end.get() == 60 && mirrored_to.get() == 100)
+        matches!(refused, Err(LogError::Truncated { end, reached, .. }) if end.get() == 60 && reached.get() == 100)
     );
 }
 

@@ -18,6 +18,8 @@ struct Seen {
     extent: Extent,
     headroom_s: Option<f64>,
     hot_bytes: Option<u64>,
+    /// Offsets that an open transaction holds back from readers.
+    held_back: u64,
     /// Files, records and bytes of the cold tier.
     cold: Option<(u64, u64, u64)>,
 }
@@ -28,6 +30,7 @@ pub(super) async fn topics(app: &App, text: &mut Text) -> Result<(), Problem> {
     for topic in app.log().hot.topics().await? {
         let headroom = app.mirror().headroom(&topic).await;
         let bytes = app.log().hot.bytes(&topic).await?;
+        let held = app.log().hot.held_back(&topic.name).await?;
         // A store that does not answer keeps its own topics' numbers from being shown, never the others'.
         let Ok(Ok(extents)) = tokio::time::timeout(PATIENCE, app.log().extent(&topic)).await else { continue };
         let coverage = app.log().cold.topic(&topic).await?.coverage();
@@ -42,6 +45,7 @@ pub(super) async fn topics(app: &App, text: &mut Text) -> Result<(), Problem> {
                 extent,
                 headroom_s: headroom.get(&partition).map(Duration::as_secs_f64),
                 hot_bytes: bytes.get(&partition).copied(),
+                held_back: held.get(&partition).map_or(0, |held| held.high_watermark.since(held.end)),
                 cold,
             });
         }
@@ -69,6 +73,9 @@ pub(super) async fn topics(app: &App, text: &mut Text) -> Result<(), Problem> {
         Some(s.extent.hot.end.get().saturating_sub(mirrored.get()) as f64)
     });
     gauge("mirror_headroom_seconds", "Time until retention reaches what is not mirrored.", &|s| s.headroom_s);
+    gauge("held_back_records", "Offsets that readers do not see because a transaction is open before them.", &|s| {
+        Some(s.held_back as f64)
+    });
     text.family("mirror_failing", "gauge", "1 for a topic whose last mirror round failed.");
     for topic in app.mirror().problems().keys() {
         text.sample("mirror_failing", &[("topic", topic.as_str())], 1.0);

@@ -34,7 +34,7 @@ async fn the_embedded_log_is_a_hot_log() {
     let next = std::sync::atomic::AtomicU32::new(0);
     conformance::run(async || {
         let i = next.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-        open(&folder.path().join(i.to_string())) as Arc<dyn HotLog>
+        conformance::Fresh::own(open(&folder.path().join(i.to_string())))
     })
     .await;
 }

@@ -1,0 +1,280 @@
+//! Appends with a key: records and what was answered are one transaction, so an append that is sent again appends nothing again.
+//!
+//! ```text
+//! begin ─► records ─► their offsets are acknowledged ─► the answer, into `__rekap_requests` ─► commit
+//! ```
+//! A process that dies in between leaves a transaction that its successor ends before it reads the answers, so it sees whether the
+//! append happened. The writer's name is kept in the data folder. Two front ends see each other's answers once they are committed; the
+//! same key sent to both *at the same moment* can append twice. Appends with a key go one after the other, each in about 10 ms.
+//! Answers are records of format 1: `{"format": 1, "digest": "…", "appended": {"0": [from, to]}}`, keyed `<life>/<key>`, kept 24 hours.
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use rdkafka::config::FromClientConfigAndContext as _;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
+use rdkafka::producer::{Producer as _, ThreadedProducer};
+use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
+
+use super::cluster::{Cluster, blocking};
+use super::cursors::Cursors;
+use super::flight::Flight;
+use super::native::At;
+use super::producer::{Turns, landing, send};
+use super::settings::KafkaSettings;
+use super::watcher::Watcher;
+use crate::{
+    AppendKey, Appended, Clock, Incarnation, LogError, NewRecord, Offset, OffsetRange, Partition, Timestamp, Topic,
+    TopicName,
+};
+
+/// The topic that holds the answers.
+const TOPIC: &str = "__rekap_requests";
+
+/// How long an answer is kept.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// How long Kafka keeps it: a little longer.
+const RETENTION_MS: u64 = 25 * 60 * 60 * 1000;
+
+/// How long a step of a transaction may take.
+const STEP: Duration = Duration::from_secs(30);
+
+/// Bytes of answers read at a time.
+const READ_BYTES: usize = 4 << 20;
+
+/// The version of the answers.
+const FORMAT: u32 = 1;
+
+/// Appends that happen once.
+pub(super) struct Once {
+    cluster: Arc<Cluster>,
+    cursors: Arc<Cursors>,
+    settings: KafkaSettings,
+    clock: Arc<dyn Clock>,
+    turns: Turns,
+    writer: Mutex<Option<Writer>>,
+}
+
+/// A transactional producer, and all answers up to where it has read.
+struct Writer {
+    client: Arc<ThreadedProducer<Watcher>>,
+    life: Incarnation,
+    next: Offset,
+    answers: HashMap<String, Answer>,
+}
+
+/// What an append answered.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Answer {
+    format: u32,
+    digest: String,
+    appended: BTreeMap<u32, (u64, u64)>,
+    #[serde(skip)]
+    at_micros: i64,
+}
+
+impl Once {
+    pub(super) fn new(
+        cluster: Arc<Cluster>,
+        cursors: Arc<Cursors>,
+        settings: KafkaSettings,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Once { cluster, cursors, settings, clock, turns: Turns::default(), writer: Mutex::default() }
+    }
+
+    /// Appends all records or none, or answers again what the append of that key answered.
+    pub(super) async fn append(
+        &self,
+        topic: &Topic,
+        records: Vec<NewRecord>,
+        once: AppendKey,
+    ) -> Result<Appended, LogError> {
+        let mut held = self.writer.lock().await;
+        // Taken out: after any failure the next append begins with a new writer, which ends what this one left open.
+        let mut writer = match held.take() {
+            Some(writer) => writer,
+            None => self.open().await?,
+        };
+        self.catch_up(&mut writer).await?;
+        let key = format!("{}/{}", topic.incarnation, once.key);
+        let digest = BASE64_STANDARD.encode(once.body_digest);
+        let kept_since = self.clock.now().minus(KEPT).as_micros();
+        if let Some(answer) = writer.answers.get(&key).filter(|answer| answer.at_micros >= kept_since) {
+            let again = match answer.digest == digest {
+                true => answer.appended(),
+                false => Err(LogError::KeyReused(once.key)),
+            };
+            *held = Some(writer);
+            return again;
+        }
+        let appended = self.transact(&writer, topic, &records, key, digest).await?;
+        *held = Some(writer);
+        Ok(appended)
+    }
+
+    /// Ends what this data folder's writer left open when it died, so that no reader waits for it. Where that fails, the transaction
+    /// times out by itself.
+    pub(super) async fn recover(&self) {
+        let mut writer = self.writer.lock().await;
+        if writer.is_none() && self.settings.folder.join("writer").exists() {
+            match self.open().await {
+                Ok(opened) => *writer = Some(opened),
+                Err(error) => tracing::warn!(%error, "what an append left open is not ended yet"),
+            }
+        }
+    }
+
+    /// A writer that has ended what its predecessor of the same name left open.
+    async fn open(&self) -> Result<Writer, LogError> {
+        let settings = [("retention.ms", RETENTION_MS.to_string()), ("cleanup.policy", "delete".to_owned())];
+        self.cluster.create(&requests(), 1, &settings).await?;
+        let life = self.life().await?;
+        let id = self.name().await?;
+        let (config, watcher) = (self.settings.transactional(&id), self.cluster.watcher.clone());
+        let opened = blocking(move || {
+            let client = ThreadedProducer::from_config_and_context(&config, watcher)?;
+            client.init_transactions(STEP)?;
+            Ok(Arc::new(client))
+        });
+        let client = opened.await.map_err(|e: KafkaError| self.cluster.failed("beginning to write to", e))?;
+        Ok(Writer { client, life, next: Offset::ZERO, answers: HashMap::new() })
+    }
+
+    /// The name of this data folder's writer.
+    async fn name(&self) -> Result<String, LogError> {
+        let path: PathBuf = self.settings.folder.join("writer");
+        let failed = |e: std::io::Error| LogError::store(format!("opening {}", path.display()), e);
+        match tokio::fs::read_to_string(&path).await {
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                let name = format!("rekap-{}", uuid::Uuid::new_v4());
+                tokio::fs::write(&path, &name).await.map_err(failed)?;
+                Ok(name)
+            }
+            read => read.map_err(failed),
+        }
+    }
+
+    async fn life(&self) -> Result<Incarnation, LogError> {
+        let described = self.cluster.describe_one(&requests()).await?;
+        let described = described.ok_or_else(|| LogError::UnknownTopic(requests()))?;
+        Ok(self.cluster.incarnation(&described.id))
+    }
+
+    /// Reads the answers that came since, other front ends' among them.
+    async fn catch_up(&self, writer: &mut Writer) -> Result<(), LogError> {
+        let offset = async |at| -> Result<Offset, LogError> {
+            let listed = self.cluster.list(Arc::new(vec![(requests(), Partition(0))]), at).await?;
+            match listed.into_iter().next() {
+                Some((_, _, Ok(found))) => Ok(found.unwrap_or_default()),
+                Some((_, _, Err(code))) => {
+                    Err(self.cluster.unanswered("reading the answers in", code, &code.to_string()))
+                }
+                None => Ok(Offset::ZERO),
+            }
+        };
+        let (earliest, end) = (offset(At::Earliest).await?, offset(At::Stable).await?);
+        writer.next = writer.next.max(earliest);
+        while writer.next < end {
+            let range = OffsetRange::new(writer.next, end);
+            let read = self.cursors.read(&requests(), writer.life, Partition(0), range, READ_BYTES, None).await;
+            let batch = read.map_err(|e| e.explain(&self.cluster, &requests()))?.batch;
+            for row in 0..batch.len() {
+                let (keys, values) = (batch.keys(), batch.values());
+                let answer: Option<Answer> = serde_json::from_slice(values.value(row)).ok();
+                if let (Ok(key), Some(answer)) = (std::str::from_utf8(keys.value(row)), answer)
+                    && answer.format == FORMAT
+                {
+                    let at_micros = batch.timestamps().value(row);
+                    writer.answers.insert(key.to_owned(), Answer { at_micros, ..answer });
+                }
+            }
+            writer.next = batch.range.to;
+            let kept_since = self.clock.now().minus(KEPT).as_micros();
+            writer.answers.retain(|_, answer| answer.at_micros >= kept_since);
+        }
+        Ok(())
+    }
+
+    async fn transact(
+        &self,
+        writer: &Writer,
+        topic: &Topic,
+        records: &[NewRecord],
+        key: String,
+        digest: String,
+    ) -> Result<Appended, LogError> {
+        let failed = |e| self.cluster.failed(&format!("appending to topic `{}` of", topic.name), e);
+        writer.client.begin_transaction().map_err(failed)?;
+        let partitions = topic.config.partitions;
+        let appended = self.fly(writer, &topic.name, partitions, records).await?;
+        let answer = Answer {
+            format: FORMAT,
+            digest,
+            appended: appended.iter().map(|(p, range)| (p.0, (range.from.get(), range.to.get()))).collect(),
+            at_micros: 0,
+        };
+        let record = NewRecord {
+            partition: Some(Partition(0)),
+            key: Some(key.into()),
+            value: Some(serde_json::to_vec(&answer).map_err(|e| LogError::store("writing an answer", e))?.into()),
+            headers: Vec::new(),
+            timestamp: Some(self.clock.now()).filter(|now| *now > Timestamp::from_micros(1000)),
+        };
+        self.fly(writer, &requests(), 1, &[record]).await?;
+        let client = writer.client.clone();
+        blocking(move || client.commit_transaction(STEP)).await.map_err(failed)?;
+        Ok(appended)
+    }
+
+    /// Sends records within the transaction. Where one fails the transaction is given up, and nothing of it is ever read.
+    async fn fly(
+        &self,
+        writer: &Writer,
+        topic: &TopicName,
+        partitions: u32,
+        records: &[NewRecord],
+    ) -> Result<Appended, LogError> {
+        let flight = Arc::new(Flight::default());
+        let mut why = None;
+        for record in records {
+            let partition = self.turns.partition(record, partitions);
+            let sent = send(&flight, |sent| writer.client.send(sent).map_err(|(e, _)| e), topic, partition, record);
+            if let Err(error) = sent.await {
+                why = Some((error.rdkafka_error_code().unwrap_or(Code::Unknown), error.to_string()));
+                break;
+            }
+        }
+        let landing = landing(&flight).await;
+        let Some((code, said)) = landing.why.or(why) else { return Ok(landing.appended) };
+        let client = writer.client.clone();
+        if let Err(error) = blocking(move || client.abort_transaction(STEP)).await {
+            tracing::debug!(%error, "a transaction is left to its time-out");
+        }
+        Err(match code {
+            Code::MessageSizeTooLarge => LogError::Invalid(format!(
+                "topic `{topic}` does not take records of that size; raise its max.message.bytes, or send smaller ones"
+            )),
+            _ => self.cluster.unanswered(&format!("appending to topic `{topic}` of"), code, &said),
+        })
+    }
+}
+
+impl Answer {
+    fn appended(&self) -> Result<Appended, LogError> {
+        let range = |(p, (from, to)): (&u32, &(u64, u64))| {
+            (Partition(*p), OffsetRange { from: Offset::new(*from), to: Offset::new(*to) })
+        };
+        Ok(self.appended.iter().map(range).collect())
+    }
+}
+
+fn requests() -> TopicName {
+    TOPIC.parse().expect("a topic's name")
+}
