@@ -219,11 +219,6 @@ impl World {
         self.folder.as_ref().expect("the folder lives as long as the world").path()
     }
 
-    /// The server's process.
-    pub fn pid(&self) -> u32 {
-        self.server.as_ref().expect("the server runs").id()
-    }
-
     fn log_file(&self) -> PathBuf {
         self.folder().join("server.log")
     }

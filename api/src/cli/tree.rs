@@ -52,9 +52,8 @@ fn version(out: &Out, view: &Value) -> String {
     if let Some(lag) = view["lag_ms"].as_u64() {
         words.push(format!("lag {lag} ms"));
     }
-    match view["dead_letters"].as_u64() {
-        Some(n @ 1..) => words.push(out.paint(Style::Warn, format!("{} dead letters", count(n)))),
-        _ => {}
+    if let Some(n @ 1..) = view["dead_letters"].as_u64() {
+        words.push(out.paint(Style::Warn, format!("{} dead letters", count(n))));
     }
     words.join("  ")
 }

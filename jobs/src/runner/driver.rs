@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rekap_tables::{Commit, CommitOutcome, TableStatus};
-use rekap_tiered_storage::{Clock, LogError, LogSlice, Offset, Partition, Positions, Segment, Tier, Topic, TopicName};
+use rekap_tiered_storage::{Clock, LogError, LogSlice, Positions, Segment, Tier, Topic, TopicName};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;

@@ -71,7 +71,7 @@ impl World {
             table,
             log: log.clone(),
             start: Positions::new(),
-            accept_gap: false,
+            accepted_gaps: vec![],
             pace: Pace { max_records, workers: 2 },
             memory: Arc::new(GreedyMemoryPool::new(256 << 20)),
             clock,

@@ -63,7 +63,7 @@ impl Catalog {
             }
             let bytes = line.get().as_bytes().to_vec();
             last = Head { seq, hash: Hash::of(&bytes) };
-            catalog.write(&last, Some(bytes))?;
+            catalog.write(&last, Some(bytes), &"restore")?;
         }
         *catalog.head.lock().expect("no holder of this lock panics") = Some(last);
         Ok(last)

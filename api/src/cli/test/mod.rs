@@ -42,15 +42,7 @@ pub(super) async fn test(s: &Session, dir: &Path, accept: bool) -> Result<(), Fa
     let began = Instant::now();
     let mut outcomes = Vec::new();
     for case in &cases {
-        let got = run::run(&job, &topics, case).await?;
-        let differences = if accept {
-            case.accept(&got.rows, &got.dead_letters)?;
-            Vec::new()
-        } else {
-            differences(case, &got)?
-        };
-        let (name, records, rows) = (case.name.clone(), got.records, got.rows.len());
-        let outcome = Outcome { name, records, rows, differences, accepted: accept };
+        let outcome = run_case(&job, &topics, case, accept).await?;
         if !s.out.is_json() {
             show(&s.out, &outcome)?;
         }
@@ -70,6 +62,16 @@ pub(super) async fn test(s: &Session, dir: &Path, accept: bool) -> Result<(), Fa
             cases.len()
         ))),
     }
+}
+
+/// Runs one case; with `accept` what comes out becomes what is expected.
+async fn run_case(job: &JobFolder, topics: &[(String, Value)], case: &Case, accept: bool) -> Result<Outcome, Failure> {
+    let got = run::run(job, topics, case).await?;
+    let differences = if accept { Vec::new() } else { differences(case, &got)? };
+    if accept {
+        case.accept(&got.rows, &got.dead_letters)?;
+    }
+    Ok(Outcome { name: case.name.clone(), records: got.records, rows: got.rows.len(), differences, accepted: accept })
 }
 
 /// All that is not as the case expects.

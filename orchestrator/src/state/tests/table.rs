@@ -92,6 +92,9 @@ fn is_known(what: &What) -> bool {
         What::GroupPromoted { .. } | What::GroupRolledBack { .. } => true,
         What::WatchPassed { .. } | What::WatchFailed { .. } => true,
         What::RollbackWindowSet { .. } | What::Deleted {} | What::Answered {} => true,
+        // Of a topic, not of a version.
+        What::TopicCreated { .. } | What::TopicChanged { .. } | What::TopicDeleted { .. } => false,
+        What::TopicLost { .. } | What::TopicMirrored { .. } => false,
     }
 }
 
@@ -123,6 +126,8 @@ fn can_happen(job: &Job, story: &Story, what: &What) -> bool {
         }
         What::Deployed(_) | What::PolicyChanged { .. } | What::Frozen { .. } | What::RollbackWindowSet { .. } => true,
         What::Deleted {} | What::Answered {} => true,
+        What::TopicCreated { .. } | What::TopicChanged { .. } | What::TopicDeleted { .. } => false,
+        What::TopicLost { .. } | What::TopicMirrored { .. } => false,
     }
 }
 
