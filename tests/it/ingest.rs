@@ -63,6 +63,22 @@ async fn the_same_events_in_every_form_are_the_same_rows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_tells_the_form_by_the_name_of_the_file() {
+    let world = World::start().await;
+    let schema = json!({"type": "object", "properties": {"n": {"type": "integer"}}});
+    world.topic("t", &json!({"partitions": 1, "schema": schema})).await;
+    let files =
+        [("a.csv", b"n\n1\n2\n".to_vec()), ("b.csv.gz", gzip(b"n\n3\n")), ("c.ndjson.gz", gzip(b"{\"n\":4}\n"))];
+    for (name, bytes) in files {
+        let file = world.folder().join(name);
+        std::fs::write(&file, bytes).expect("a file in the temporary folder");
+        world.cli(&["topic", "append", "t", file.to_str().expect("UTF-8")]).run().await.exits(0);
+    }
+    let found = world.post("sql", &json!({"query": "SELECT sum(n) AS n FROM log.t"})).await.ok();
+    assert_eq!(found["rows"], json!([{"n": 10}]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_form_that_is_not_taken_is_415_and_a_bomb_is_413() {
     let world = World::start().await;
     world.topic("t", &json!({"partitions": 1})).await;

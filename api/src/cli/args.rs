@@ -312,7 +312,7 @@ pub(super) enum TopicVerb {
         /// The topic
         topic: String,
     },
-    /// Append events, one JSON value a line
+    /// Append events: one JSON value a line, or a .csv file; .gz and .zst files go as they are
     Append {
         /// The topic
         topic: String,

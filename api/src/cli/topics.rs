@@ -111,8 +111,37 @@ fn show(out: &Out, topic: &Value) -> Result<(), Failure> {
     out.table(&["PARTITION", "EARLIEST", "END", "MIRRORED FROM", "TO", "GAPS"], &rows, "")
 }
 
-/// Appends the lines of a file, a few MB at a time.
+/// What a file's events are sent as, told by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Form {
+    media: &'static str,
+    encoding: Option<&'static str>,
+}
+
+impl Form {
+    /// One event a line, as they are: what can be sent piece by piece.
+    const LINES: Form = Form { media: "application/x-ndjson", encoding: None };
+
+    fn of(file: &Path) -> Form {
+        let name = file.to_string_lossy().to_lowercase();
+        let (name, encoding) = match (name.strip_suffix(".gz"), name.strip_suffix(".zst")) {
+            (Some(name), _) => (name, Some("gzip")),
+            (_, Some(name)) => (name, Some("zstd")),
+            _ => (name.as_str(), None),
+        };
+        Form { media: if name.ends_with(".csv") { "text/csv" } else { Form::LINES.media }, encoding }
+    }
+}
+
+/// Appends the lines of a file, a few MB at a time; CSV and packed files go as they are, in one request.
 async fn append(s: &Session, topic: &str, file: &Path) -> Result<(), Failure> {
+    let form = Form::of(file);
+    if form != Form::LINES {
+        let answer = send(s, topic, form, tokio::fs::read(file).await.map_err(at(file))?).await?;
+        let appended = answer["appended"].as_u64().unwrap_or(0);
+        let all = json!({"appended": appended, "requests": [answer]});
+        return s.out.answer(&all, |out, _| out.line(format!("{} events appended to {topic}", count(appended))));
+    }
     let source = if file == Path::new("-") { Path::new("/dev/stdin") } else { file };
     let source = tokio::fs::File::open(source).await.map_err(at(file))?;
     let mut lines = BufReader::with_capacity(CHUNK_BYTES, source);
@@ -120,7 +149,7 @@ async fn append(s: &Session, topic: &str, file: &Path) -> Result<(), Failure> {
     loop {
         let more = lines.read_until(b'\n', &mut chunk).await.map_err(at(file))? > 0;
         if chunk.len() >= CHUNK_BYTES || (!more && !chunk.is_empty()) {
-            let answer = append_lines(s, topic, std::mem::take(&mut chunk)).await?;
+            let answer = send(s, topic, form, std::mem::take(&mut chunk)).await?;
             appended += answer["appended"].as_u64().unwrap_or(0);
             answers.push(answer);
         }
@@ -135,14 +164,15 @@ async fn append(s: &Session, topic: &str, file: &Path) -> Result<(), Failure> {
     s.out.answer(&all, |out, _| out.line(format!("{} events appended to {topic}", count(appended))))
 }
 
-/// One request of newline-delimited events.
-async fn append_lines(s: &Session, topic: &str, lines: Vec<u8>) -> Result<Value, Failure> {
+/// One request of events.
+async fn send(s: &Session, topic: &str, form: Form, events: Vec<u8>) -> Result<Value, Failure> {
     let request = s
         .client
         .request(Method::POST, &format!("/v1/topics/{topic}/records"))
-        .header("Content-Type", "application/x-ndjson")
+        .header("Content-Type", form.media)
         .header("Idempotency-Key", uuid::Uuid::new_v4().to_string());
-    s.client.json(request.body(Body::from(lines))).await
+    let request = form.encoding.into_iter().fold(request, |request, coding| request.header("Content-Encoding", coding));
+    s.client.json(request.body(Body::from(events))).await
 }
 
 /// Prints records, partition after partition; a follower goes round them for ever.
