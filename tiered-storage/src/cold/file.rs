@@ -185,7 +185,7 @@ impl FileJoiner {
             bytes: bytes.len() as u64,
             tombstones: written.tombstones,
             undecodable: written.undecodable,
-            oldest: written.times.map(|(oldest, _)| Timestamp::from_micros(oldest)),
+            oldest: written.times.map(|(oldest, _)| Timestamp::from_micros(oldest.div_euclid(1000) * 1000)),
             ..joined
         };
         Ok(NewFile { partition, stats: written.stats(), file, bytes })

@@ -199,8 +199,7 @@ impl Cluster {
     pub(super) async fn commit_group(self: &Arc<Self>, group: String, at: Positions) -> Result<(), LogError> {
         let cluster = self.clone();
         let set = blocking(move || {
-            let positions = at.iter().map(|(topic, partition, next)| (topic, partition, next));
-            native::commit_group(cluster.admin.inner().native_ptr(), &group, positions, ANSWER)
+            native::commit_group(cluster.admin.inner().native_ptr(), &group, at.iter(), ANSWER)
         });
         set.await.map_err(|(code, said)| self.unanswered("committing a group's offsets to", code, &said))
     }
