@@ -22,9 +22,8 @@ const SLOW_SYNC: Duration = Duration::from_millis(100);
 
 pub(super) async fn examine(config: &Config) -> Vec<Finding> {
     let folder = config.data.clone();
-    let checks: [(&'static str, fn(&Path) -> Finding); 3] =
-        [("data-writable", writable), ("data-lock", lock), ("data-space", space)];
-    let run = move || checks.map(|(_, check)| timed(&folder, check)).to_vec();
+    let checks: [fn(&Path) -> Finding; 3] = [writable, lock, space];
+    let run = move || checks.map(|check| timed(&folder, check)).to_vec();
     let failed = |e| vec![Finding::fail("data-writable", format!("{e}"), "this is a bug: report it")];
     tokio::task::spawn_blocking(run).await.unwrap_or_else(failed)
 }

@@ -70,7 +70,10 @@ impl App {
             export,
         });
         let orchestrator = orchestrator.await.map_err(no_catalog)?;
-        orchestrator.settle_topics().await.map_err(no_catalog)?;
+        // In a cluster others make topics, by the thousand, and delete them.
+        if config.log.kind == LogKind::Embedded {
+            orchestrator.settle_topics().await.map_err(no_catalog)?;
+        }
         let folder = blocking(move || folder.sync().map(|()| folder)).await.map_err(cannot("the data folder"))?;
         let policy = mirror_policy(config);
         let retention =

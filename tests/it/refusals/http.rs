@@ -72,7 +72,7 @@ fn of_records() -> Vec<Bad> {
         records("a name that no topic can have", "topics/a%20b/records", "1\n", 404, "UNKNOWN_TOPIC"),
         records("an unknown parameter", "topics/ticks/records?colour=red", GOOD, 400, "BAD_QUERY"),
         records("a parameter that is none", "topics/ticks/records?raw=perhaps", GOOD, 400, "BAD_QUERY"),
-        Bad { media: "text/csv", ..records("another type", TICKS, GOOD, 415, "UNSUPPORTED_MEDIA_TYPE") },
+        Bad { media: "image/png", ..records("another type", TICKS, GOOD, 415, "UNSUPPORTED_MEDIA_TYPE") },
         records("raw: an unknown partition", RAW, r#"{"value":null,"key":"k","partition":9}"#, 422, "INVALID_RECORD"),
         records("raw: a negative partition", RAW, r#"{"value":null,"key":"k","partition":-1}"#, 422, "INVALID_RECORD"),
         records("raw: an unknown field", RAW, r#"{"value":null,"key":"k","colour":1}"#, 422, "INVALID_RECORD"),

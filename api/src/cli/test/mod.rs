@@ -9,9 +9,9 @@ mod compare;
 mod run;
 
 use std::path::Path;
-use std::time::Instant;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::Session;
 use super::failure::Failure;
@@ -86,7 +86,7 @@ fn show(out: &Out, outcome: &Outcome) -> Result<(), Failure> {
     let verdict = match (outcome.differences.is_empty(), outcome.accepted) {
         (_, true) => out.paint(Style::Warn, "kept"),
         (true, false) => out.paint(Style::Good, "ok  "),
-        (false, false) => out.paint(Style::Bad, "FAIL"),
+        (false, false) => out.paint(Style::Bad, "fail"),
     };
     let what = format!("({} records, {} rows)", count(outcome.records), count(outcome.rows as u64));
     out.line(format!("{verdict} {} {}", outcome.name, out.paint(Style::Dim, what)))?;

@@ -198,9 +198,7 @@ impl Cluster {
     /// Sets the committed offsets of a group, for tools that show lag.
     pub(super) async fn commit_group(self: &Arc<Self>, group: String, at: Positions) -> Result<(), LogError> {
         let cluster = self.clone();
-        let set = blocking(move || {
-            native::commit_group(cluster.admin.inner().native_ptr(), &group, at.iter(), ANSWER)
-        });
+        let set = blocking(move || native::commit_group(cluster.admin.inner().native_ptr(), &group, at.iter(), ANSWER));
         set.await.map_err(|(code, said)| self.unanswered("committing a group's offsets to", code, &said))
     }
 

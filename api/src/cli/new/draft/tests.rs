@@ -1,7 +1,7 @@
 use super::*;
 
 fn text(draft: &Draft, path: &str) -> String {
-    draft.files().into_iter().find(|(file, _)| *file == PathBuf::from(path)).expect("a file of that name").1
+    draft.files().into_iter().find(|(file, _)| file.as_os_str() == path).expect("a file of that name").1
 }
 
 #[test]
