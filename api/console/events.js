@@ -43,12 +43,23 @@ const TELL = {
     "warn",
     `rolled back from v${e.from} to v${e.to} in ${duration(e.held_ms)}${stepped(e)}`,
   ],
+  "group.promoted": (e) => ["arrow", "good", `group ${e.group} promoted: ${moved(e.swaps)}`],
+  "group.rolled_back": (e) => ["back", "warn", `group ${e.group} rolled back: ${moved(e.swaps)}`],
+  "job.watch_passed": (e) => ["check", "good", `v${e.version} held what its watch asks for`],
+  "job.watch_failed": (e) => ["cross", "bad", `v${e.version} did not hold what its watch asks for: ${e.reason}`],
+  "topic.created": (e) => ["check", "calm", `topic ${e.topic} made, with ${plural(e.partitions, "partition")}`],
+  "topic.changed": (e) => ["ring", "quiet", `topic ${e.topic} changed`],
+  "topic.deleted": (e) => ["cross", "bad", `topic ${e.topic} deleted`],
+  "topic.lost": (e) => ["cross", "bad", `topic ${e.topic} is not in the log any more, and nobody deleted it`],
+  "topic.mirrored": (e) => ["check", "quiet", `topic ${e.topic} mirrored up to its end`],
   "job.policy_changed": () => ["ring", "quiet", "the policy of promotion changed"],
   "job.frozen": (e) => ["pause", "warn", `frozen until ${time(e.until)}`],
   "job.rollback_window_set": (e) => ["target", "calm", `former versions are kept warm until ${time(e.until)}`],
   "job.deleted": () => ["cross", "bad", "job deleted"],
   "request.answered": () => ["ring", "quiet", "a repeated request was answered"],
 };
+
+const moved = (swaps = []) => swaps.map((swap) => `${swap.job} to v${swap.to}`).join(", ");
 
 function compared(e) {
   const { same = 0, changed = 0, added = 0, removed = 0 } = e.counts ?? {};
@@ -85,7 +96,7 @@ export const timeline = (events, { jobs = false } = {}) =>
           "div",
           h(
             "p",
-            jobs && [h("a", { href: `/jobs/${event.job}` }, event.job), " "],
+            jobs && event.job && [h("a", { href: `/jobs/${event.job}` }, event.job), " "],
             told(words),
             event.note && h("q", event.note),
           ),

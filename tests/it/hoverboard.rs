@@ -72,6 +72,7 @@ async fn trips_of_one_key_stay_in_order_while_eight_clients_send_to_a_hundred_pa
     let cold = world.records("trip").await;
     assert!(cold.iter().all(|record| record.tier == "cold"), "the hot copy is gone");
     check_order(&cold);
+    world.until_serving("usage_by_day", 1).await;
     until("the table holds every trip", async || {
         let rows = world.rows_at_end("usage_by_day", "trip").await;
         let trips: u64 = rows.iter().map(|row| int(&row["trips"])).sum();

@@ -205,6 +205,11 @@ async fn a_topic_that_others_made_is_read_and_when_it_is_made_again_its_versions
     );
     assert_eq!(world.rows("sums").await.len(), 2, "what was served is served still, and nothing of the other topic");
     let anew = world.deploy_again(&job).await;
+    until("the new version reads", async || {
+        let seen = world.version("sums", anew).await;
+        if seen["run"] == "Live" { Ok(()) } else { Err(seen) }
+    })
+    .await;
     assert_eq!(json!(world.rows_at_end("sums@2", "others").await), json!([{"k": "c", "total": 36}]));
     // There is nothing to compare it with any more, so a person decides.
     let path = format!("jobs/sums/versions/{anew}/promote");

@@ -320,10 +320,10 @@ async fn the_frozen_table_of_format_1_reads_as_it_was_written() {
     };
     let lines = crate::world::read_lines(&world.log(), &world.topic, range(0, 20), &read).await;
     assert_eq!(lines.len(), 15);
-    assert_eq!(lines[1], "1 1 né1 0.25 6b31");
+    assert_eq!(lines[1], "1 1 0.25 né1 6b31");
     assert_eq!(lines[3], "3    ");
     assert!(lines[5].starts_with("5 refused") && lines[5].ends_with(r#"{"id": "not 5"}"#), "{}", lines[5]);
-    assert_eq!(lines[14], "19 19 né4 4.75 6b3139");
+    assert_eq!(lines[14], "19 19 4.75 né4 6b3139");
 }
 
 #[tokio::test]
