@@ -136,7 +136,7 @@ async fn many_small_files_become_few_and_nothing_changes(mut tiers: Tiers) {
     }
     mirror.keep_up().await.expect("in order");
     let files = tiers.files().await;
-    assert!(files <= 15 && files >= 3, "{files} files");
+    assert!((3..=15).contains(&files), "{files} files");
     tiers.drop_hot_copy().await;
     tiers.check_cold().await;
 }

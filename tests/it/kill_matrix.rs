@@ -11,7 +11,6 @@ const WIDE: u64 = 60_000;
 
 /// Ends the server at a step while `provoke` asks for what leads there, and starts it again.
 async fn crash(world: &mut World, step: &str, provoke: impl Future<Output = ()> + Send + 'static) {
-    eprintln!("{step}");
     world.crash_at(step);
     let provoked = tokio::spawn(provoke);
     world.until_crashed_at(step).await;
@@ -37,8 +36,9 @@ async fn check(world: &World, ledger: &Ledger, alias: &str) {
 /// The alias serves what the last swap in the history says.
 async fn check_alias(world: &World) -> u64 {
     let history = world.get("jobs/counts/history?limit=10000").await.ok();
-    let swaps = list(&history["events"]).iter().filter(|event| event["from"].is_u64() || event["generation"].is_u64());
-    let last = swaps.filter(|event| event["to"].is_u64()).next_back().expect("a version was promoted");
+    let mut swaps =
+        list(&history["events"]).iter().filter(|event| event["from"].is_u64() || event["generation"].is_u64());
+    let last = swaps.rfind(|event| event["to"].is_u64()).expect("a version was promoted");
     let serving = world.job("counts").await["serving"].clone();
     assert_eq!(serving, last["to"], "the alias is what the history implies: {history}");
     int(&serving)

@@ -1,10 +1,11 @@
 //! A version that does not keep up, at the moments when it matters: a promotion is called off, a rollback steps back and says by how
 //! much, a stalled candidate fails with its place. The version is held at its next commit, so nothing here depends on speed.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rekap_tests::{Job, Ledger, World, assert_same_rows, until};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 /// What a promotion may take before it is called off, and some for a busy machine.
 const CALLED_OFF_WITHIN: Duration = Duration::from_secs(6);

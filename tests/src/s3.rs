@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::{ChildStdin, Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
 use rekap_tiered_storage::{BucketKeys, ColdLocation};
@@ -27,8 +27,8 @@ const PREFIX: &str = "lake";
 struct Server {
     port: u16,
     folder: PathBuf,
-    /// The server ends when this does, which is when the process ends.
-    _life_line: ChildStdin,
+    /// It ends when its standard input does, which is when this process ends.
+    _serve: Child,
 }
 
 /// A bucket of a test's own.
@@ -128,11 +128,10 @@ fn server() -> &'static Server {
             .stdout(Stdio::piped())
             .spawn()
             .expect("tests/s3/serve runs");
-        let life_line = serve.stdin.take().expect("a pipe");
         let mut port = String::new();
         BufReader::new(serve.stdout.take().expect("a pipe")).read_line(&mut port).expect("the server says its port");
         let port = port.trim().parse().expect("the server says its port");
-        Server { port, folder, _life_line: life_line }
+        Server { port, folder, _serve: serve }
     })
 }
 
