@@ -177,7 +177,8 @@ fn mentions(source: &str, name: &str) -> bool {
     source.match_indices(name).any(|(at, _)| {
         let before = source[..at].chars().next_back();
         let after = &source[at + name.len()..];
-        before.is_none_or(|c| !c.is_alphanumeric() && c != '_') && (after.starts_with("::") || after.starts_with(';'))
+        before.is_none_or(|c| !c.is_alphanumeric() && c != '_')
+            && ["::", ";", " as "].iter().any(|next| after.starts_with(next))
     })
 }
 
