@@ -101,14 +101,17 @@ async fn senders_are_told_to_wait_while_the_server_holds_all_that_it_may() {
     let world = World::with(WorldConfig { server: "max_ingest = \"1KiB\"\n", ..WorldConfig::default() }).await;
     world.topic("t", &json!({"partitions": 1})).await;
     send(&world, "t", NDJSON, None, b"1\n".repeat(2000)).await.ok();
-    // A request that announces more than there is room for, and is in no hurry to send it.
+    // Requests that announce more than there is room for, and are in no hurry to send it. One that comes while the room of the request
+    // before it is not given back yet is refused itself, so there is another one at each try.
     let address = world.url().trim_start_matches("http://").to_owned();
-    let mut slow = std::net::TcpStream::connect(&address).expect("the server listens");
     let head = format!(
         "POST /v1/topics/t/records HTTP/1.1\r\nhost: {address}\r\ncontent-type: {NDJSON}\r\ncontent-length: 4000\r\n\r\n"
     );
-    slow.write_all(head.as_bytes()).expect("the server reads");
+    let mut slow = Vec::new();
     let refused = until("the next one is refused", async || {
+        let mut connection = std::net::TcpStream::connect(&address).expect("the server listens");
+        connection.write_all(head.as_bytes()).expect("the server reads");
+        slow.push(connection);
         let answer = send(&world, "t", NDJSON, None, b"2\n".to_vec()).await;
         if answer.status == 429 { Ok(answer) } else { Err(answer.to_string()) }
     })
