@@ -12,7 +12,7 @@ pub use query::{
 };
 pub use runner::{
     Failure, Histogram, HoldTimedOut, LostRange, Pace, PartitionStatus, RangeStats, Run, Runner, RunnerHandle,
-    RunnerInit, RunnerStatus, SnapshotError,
+    RunnerInit, RunnerStatus, SnapshotError, Throttle, ThrottledBy,
 };
 pub use spec::{
     Check, Digest, InputSpec, InvalidQuantity, JobSpec, OnError, Percent, PromotePolicy, STATE_VERSION, Span,

@@ -132,13 +132,14 @@ impl Orchestrator {
     }
 
     /// Replays a version into a fresh table, from `start` or from where its spec says. With `accept_gap` it does without the ranges that
-    /// are lost now; one that is lost later fails it.
+    /// are lost now; one that is lost later fails it. With `max_records_per_s` it reads no faster than that.
     pub async fn replay(
         self: &Arc<Self>,
         job: &str,
         version: u32,
         start: Option<Start>,
         accept_gap: bool,
+        max_records_per_s: Option<u64>,
         by: By,
     ) -> Result<Value, Rejection> {
         if let Some(answer) = self.book.answered(&by)? {
@@ -148,7 +149,8 @@ impl Orchestrator {
         let known = state.job(job)?.version(version)?;
         let positions = self.start_of(&known.spec, &known.topics, start).await?;
         let left_out = if accept_gap { self.lost_from(&known.topics, &positions).await? } else { vec![] };
-        let replay = move |job: &Job, version| decide::replay(job, version, positions, left_out).map(Some);
+        let replay =
+            move |job: &Job, version| decide::replay(job, version, positions, left_out, max_records_per_s).map(Some);
         self.change_version(job, version, by, replay).await
     }
 

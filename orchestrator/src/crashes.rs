@@ -1,8 +1,10 @@
-//! Crashes after every single step of deploy, promote, roll back, retire and abort: the catalog and the tables outlive each, all else
+//! Crashes after every single step of deploy, promote, roll back (of a job or a group), retire and abort: the catalog and the tables outlive each, all else
 //! is gone, and the history is the one that would have been without them.
 //!
 //! Deciding, folding and reacting are the product's own; doing is a model of it whose every step is named, so that a test can tell
 //! that the step it meant is the one after which the process died.
+
+mod group;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -51,9 +53,9 @@ struct Machine {
     end: u64,
     /// Gone with the process.
     runners: BTreeMap<Key, Running>,
-    held: Option<Key>,
-    /// What a reader of the alias saw last.
-    seen: u64,
+    held: BTreeSet<Key>,
+    /// Where a reader of each alias saw it last.
+    seen: BTreeMap<String, u64>,
     steps: Vec<String>,
     crashed: Vec<String>,
     plan: Plan,
@@ -64,7 +66,8 @@ impl Machine {
         let (folder, clock) = (tempfile::tempdir().unwrap(), clock());
         let book = Some(Book::open(folder.path(), clock.clone()).unwrap());
         let (tables, runners, steps) = (BTreeMap::new(), BTreeMap::new(), vec![]);
-        Machine { folder, clock, book, tables, end: 5, runners, held: None, seen: 0, steps, crashed: vec![], plan }
+        let (held, seen, crashed) = (BTreeSet::new(), BTreeMap::new(), vec![]);
+        Machine { folder, clock, book, tables, end: 5, runners, held, seen, steps, crashed, plan }
     }
 
     fn book(&self) -> &Book {
@@ -87,7 +90,8 @@ impl Machine {
         }
         self.crashed.push(name.clone());
         let before = self.book().state();
-        (self.held, self.book) = (None, None);
+        self.book = None;
+        self.held.clear();
         self.runners.clear();
         self.book = Some(self.open_again());
         assert_eq!(self.book().state(), before, "what was published is what is on the disk, after `{name}`");
@@ -112,14 +116,19 @@ impl Machine {
     /// What must hold at any moment: the alias has a table and does not step back, and a rollback has where to go.
     fn look(&mut self, step: &str) {
         let state = self.book().state();
-        let Ok(job) = state.job(JOB) else { return };
-        let Some(serving) = job.serving() else { return };
-        let position = self.tables.get(&table_id(job, serving)).unwrap_or_else(|| panic!("no table after `{step}`"));
-        assert!(*position >= self.seen, "the alias stepped back after `{step}`");
-        self.seen = *position;
-        for version in job.versions.values().filter(|version| job.is_rollback_target(version.number)) {
-            assert!(self.tables.contains_key(&table_id(job, version)), "no way back after `{step}`");
+        for job in state.jobs() {
+            let Some(serving) = job.serving() else { continue };
+            let position =
+                self.tables.get(&table_id(job, serving)).unwrap_or_else(|| panic!("no table after `{step}`"));
+            let seen = self.seen.entry(job.name.clone()).or_default();
+            assert!(*position >= *seen, "the alias stepped back after `{step}`");
+            *seen = *position;
+            for version in job.versions.values().filter(|version| job.is_rollback_target(version.number)) {
+                assert!(self.tables.contains_key(&table_id(job, version)), "no way back after `{step}`");
+            }
         }
+        let [left, right] = self.serving();
+        assert!(left.is_none() || right.is_none() || left == right, "one of a group moved alone after `{step}`");
     }
 
     /// Sends a command again and again until it is answered, as a client with an idempotency key does.
@@ -149,7 +158,7 @@ impl Machine {
     fn read_on(&mut self) {
         let state = self.book().state();
         for (key, runner) in &self.runners {
-            let Some(job) = state.ever(&key.0).filter(|_| self.held.as_ref() != Some(key)) else { continue };
+            let Some(job) = state.ever(&key.0).filter(|_| !self.held.contains(key)) else { continue };
             let id = TableId { attempt: runner.attempt, ..table_id(job, &job.versions[&key.1]) };
             if let Some(position) = self.tables.get_mut(&id) {
                 *position = self.end;
@@ -173,30 +182,30 @@ impl Machine {
 
     fn act(&mut self, action: Action) -> Result<(), Crash> {
         match action {
-            Action::Record(_, what) => self.record(what),
+            Action::Record(job, what) => self.record(&job, what),
             Action::MakeTable(key) => {
                 let id = self.table_of(&key);
                 self.tables.insert(id, 0);
-                self.step(format!("make the table of {}", key.1))
+                self.step(format!("make the table of {}@{}", key.0, key.1))
             }
             Action::Start(key) => {
                 let attempt = self.table_of(&key).attempt;
                 self.runners.insert(key.clone(), Running { attempt, run: Run::Live, failure: None });
-                self.step(format!("start {}", key.1))
+                self.step(format!("start {}@{}", key.0, key.1))
             }
             Action::Stop(key) => {
                 self.runners.remove(&key);
-                self.step(format!("stop {}", key.1))
+                self.step(format!("stop {}@{}", key.0, key.1))
             }
-            Action::Verify((_, number)) => {
+            Action::Verify((name, number)) => {
                 let state = self.book().state();
-                let job = state.job(JOB).unwrap();
+                let job = state.job(&name).unwrap();
                 let serving = job.serving().map(|serving| serving.number);
                 let What::Verified { against, report, .. } = verified(number, serving, Verdict::Pass) else {
                     return Ok(());
                 };
                 let attempt = job.versions[&number].attempt;
-                self.record(What::Verified { version: number, attempt, against, report })
+                self.record(&name, What::Verified { version: number, attempt, against, report })
             }
             Action::Promote(order) => self.swap(order, &By::rekap(), "promote"),
             Action::Drop(id) => {
@@ -207,13 +216,13 @@ impl Machine {
         }
     }
 
-    fn record(&mut self, what: What) -> Result<(), Crash> {
-        let (kind, fields) = crate::event::Event::new(JOB, what.clone()).to_json().unwrap();
-        let write = self.book().write(&By::rekap(), JOB, |state, now| {
-            Ok((still_holds(state, JOB, &what, now).then_some(what.clone()), ()))
+    fn record(&mut self, job: &str, what: What) -> Result<(), Crash> {
+        let (kind, fields) = crate::event::Event::new(job, what.clone()).to_json().unwrap();
+        let write = self.book().write(&By::rekap(), job, |state, now| {
+            Ok((still_holds(state, job, &what, now).then_some(what.clone()), ()))
         });
         write.unwrap();
-        self.step(format!("record {kind} of {}", fields["version"]))
+        self.step(format!("record {kind} of {job}@{}", fields["version"]))
     }
 
     fn table_of(&self, key: &Key) -> TableId {
@@ -224,29 +233,30 @@ impl Machine {
 
     /// Holds what serves, lets the other one arrive, records the swap, lets go.
     fn swap(&mut self, order: Order, by: &By, verb: &str) -> Result<(), Crash> {
-        let from = order.from.map(|from| (JOB.to_owned(), from));
-        self.held = from.clone();
+        let job = order.job.clone();
+        let from = order.from.map(|from| (job.clone(), from));
+        self.held.extend(from.clone());
         self.step(format!("{verb} {}: hold", order.to))?;
         let target = from.map_or(0, |from| self.tables[&self.table_of(&from)]);
         self.end += 3;
         self.read_on();
-        let id = self.table_of(&(JOB.to_owned(), order.to));
+        let id = self.table_of(&(job.clone(), order.to));
         assert!(self.tables[&id] >= target, "it arrived");
         self.step(format!("{verb} {}: arrive", order.to))?;
         let positions = at(&format!("ticks/0={}", self.tables[&id]));
         let book = self.book();
         let done = match verb {
             "promote" => {
-                book.write::<Promoted>(by, JOB, |s, now| forward(s, now, order.clone(), positions, 1)).map(drop)
+                book.write::<Promoted>(by, &job, |s, now| forward(s, now, order.clone(), positions, 1)).map(drop)
             }
             _ => {
                 let none = SteppedBack::new();
-                book.write::<RolledBack>(by, JOB, |s, now| back(s, now, order.clone(), positions, none, 1)).map(drop)
+                book.write::<RolledBack>(by, &job, |s, now| back(s, now, order.clone(), positions, none, 1)).map(drop)
             }
         };
         done.unwrap();
         self.step(format!("{verb} {}: record", order.to))?;
-        self.held = None;
+        self.held.clear();
         self.step(format!("{verb} {}: release", order.to))
     }
 

@@ -129,6 +129,16 @@ pub enum Rejection {
         /// The one that it has.
         found: u64,
     },
+    /// `If-Match` named another state of the group.
+    #[error("a job of group `{group}` has moved: the group is at generation {found}, not {expected}")]
+    GroupMoved {
+        /// The group.
+        group: String,
+        /// The generation that the caller saw.
+        expected: u64,
+        /// The one that it has.
+        found: u64,
+    },
     /// No job is in a group of that name.
     #[error("no job is in a group `{0}`")]
     UnknownGroup(String),
@@ -186,6 +196,18 @@ pub enum Rejection {
         /// The version.
         version: u32,
     },
+    /// A drill of the job goes on.
+    #[error("a drill of `{0}` goes on already")]
+    DrillRunning(String),
+    /// The job was never drilled.
+    #[error("`{0}` was not drilled yet")]
+    NotDrilled(String),
+    /// There is no such schedule.
+    #[error("there is no schedule `{0}`")]
+    UnknownSchedule(String),
+    /// The schedule's last run goes on.
+    #[error("the last run of schedule `{0}` goes on")]
+    ScheduleRunning(String),
     /// The serving version is being brought back after the machine stopped uncleanly.
     #[error("version {version} of `{job}` is being brought back to where the log ended when the machine came up")]
     Recovering {
@@ -232,6 +254,8 @@ impl Rejection {
                 Kind::NotFound
             }
             Rejection::NotServing(_) | Rejection::UnknownGroup(_) => Kind::NotFound,
+            Rejection::NotDrilled(_) | Rejection::UnknownSchedule(_) => Kind::NotFound,
+            Rejection::DrillRunning(_) | Rejection::ScheduleRunning(_) => Kind::Conflict,
             Rejection::NotInGroup { .. } => Kind::Invalid,
             Rejection::NothingToPromote(_) | Rejection::GroupNotReady { .. } => Kind::Conflict,
             Rejection::Refused { .. } | Rejection::NotForcible(_) => Kind::Invalid,
@@ -240,7 +264,7 @@ impl Rejection {
             Rejection::NothingToRollBack(_) | Rejection::CannotRollBack { .. } => Kind::Conflict,
             Rejection::InUse { .. } | Rejection::WrongPhase { .. } | Rejection::Frozen { .. } => Kind::Conflict,
             Rejection::NoTable { .. } | Rejection::PlanMoved { .. } => Kind::Conflict,
-            Rejection::Moved { .. } => Kind::Precondition,
+            Rejection::Moved { .. } | Rejection::GroupMoved { .. } => Kind::Precondition,
             Rejection::Recovering { .. } => Kind::Unavailable,
             Rejection::Sql(SqlError::Log(error)) => log_kind(error),
             Rejection::Sql(_) => Kind::Invalid,
@@ -266,7 +290,7 @@ impl Rejection {
             Rejection::InUse { .. } => "IN_USE",
             Rejection::WrongPhase { .. } => "WRONG_PHASE",
             Rejection::Frozen { .. } => "FROZEN",
-            Rejection::Moved { .. } => "GENERATION_MOVED",
+            Rejection::Moved { .. } | Rejection::GroupMoved { .. } => "GENERATION_MOVED",
             Rejection::UnknownGroup(_) => "UNKNOWN_GROUP",
             Rejection::NotInGroup { .. } => "NOT_IN_GROUP",
             Rejection::NothingToPromote(_) => "NOTHING_TO_PROMOTE",
@@ -277,6 +301,10 @@ impl Rejection {
             Rejection::NotServing(_) => "NOT_SERVING",
             Rejection::NoTable { .. } => "NO_TABLE",
             Rejection::NotVerified { .. } => "NOT_VERIFIED",
+            Rejection::DrillRunning(_) => "DRILL_RUNNING",
+            Rejection::NotDrilled(_) => "NOT_DRILLED",
+            Rejection::UnknownSchedule(_) => "UNKNOWN_SCHEDULE",
+            Rejection::ScheduleRunning(_) => "SCHEDULE_RUNNING",
             Rejection::Recovering { .. } => "RECOVERING",
             Rejection::Log(error) => log_code(error),
             Rejection::Catalog(_) => "CATALOG_FAILED",
@@ -312,6 +340,7 @@ impl Rejection {
             }
             Rejection::Frozen { .. } => "wait until the freeze ends, or ask who froze it".into(),
             Rejection::Moved { job, .. } => format!("look again (GET /v1/jobs/{job}) and decide on what you see"),
+            Rejection::GroupMoved { group, .. } => format!("look again (GET /v1/groups/{group}) and decide on what you see"),
             Rejection::UnknownGroup(_) => "set `group` in `[promote]` of its jobs, or correct the name".into(),
             Rejection::NotInGroup { group, .. } => format!("set `group = \"{group}\"` in its `[promote]`, or leave it out"),
             Rejection::NothingToPromote(_) => "deploy a new version of one of its jobs".into(),
@@ -326,6 +355,10 @@ impl Rejection {
             Rejection::NotVerified { job, version } => {
                 format!("it runs by itself once the version has caught up; `rekap verify {job}@{version}` asks for it")
             }
+            Rejection::DrillRunning(job) => format!("wait for it: `rekap drill {job}` shows the result once it is done"),
+            Rejection::NotDrilled(job) => format!("`rekap drill {job}` drills it"),
+            Rejection::UnknownSchedule(_) => "`rekap schedules` lists them; they are `[[schedules]]` of the server's `rekap.toml`".into(),
+            Rejection::ScheduleRunning(_) => "wait until it is done; `rekap schedules` shows it".into(),
             Rejection::Recovering { .. } => "try again in a moment; `/readyz` answers 200 once it is back".into(),
             Rejection::Log(error) => log_remedy(error),
             Rejection::Catalog(error) => error.remedy().into(),

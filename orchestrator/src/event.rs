@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::Report;
+use crate::schedules::Ran;
 
 /// Something that happened to one job, or to a topic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -99,6 +100,9 @@ pub enum What {
         /// The ranges that are lost and that it was told to do without.
         #[serde(default, skip_serializing_if = "Vec::is_empty")]
         left_out: Vec<LostRange>,
+        /// The most records a second that it may read, where somebody said so.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        max_records_per_s: Option<u64>,
     },
     /// Every condition of promotion holds.
     #[serde(rename = "version.ready")]
@@ -215,6 +219,20 @@ pub enum What {
         /// What does not hold, and why there is no way back.
         reason: String,
     },
+    /// History was replayed through the version that serves and compared with what it serves, at the same positions.
+    #[serde(rename = "job.drilled")]
+    Drilled {
+        /// The version that served.
+        version: u32,
+        /// The attempt whose table was compared.
+        attempt: u32,
+        /// How many offsets were read.
+        records: u64,
+        /// How long it took, the wait for its turn left out.
+        took_ms: u64,
+        /// What was found: `new` is what history gives, `old` what is served.
+        report: Box<Report>,
+    },
     /// The policy of promotion changed; no version did.
     #[serde(rename = "job.policy_changed")]
     PolicyChanged {
@@ -272,6 +290,17 @@ pub enum What {
         /// How far the cold tier reached afterwards.
         mirrored_to: Positions,
     },
+    /// A schedule is there that was not, or not so. From here on the times at which it was not run are known.
+    #[serde(rename = "schedule.set")]
+    ScheduleSet {
+        /// Its name.
+        schedule: String,
+        /// What it says, in one line.
+        says: String,
+    },
+    /// A schedule's time came.
+    #[serde(rename = "schedule.ran")]
+    ScheduleRan(Box<Ran>),
     /// A request was answered without changing anything; only its idempotency key is kept.
     #[serde(rename = "request.answered")]
     Answered {},
@@ -363,7 +392,8 @@ mod tests {
     #[test]
     fn an_event_reads_back_and_shows_as_one_flat_object_with_its_type() {
         let start: Positions = "ticks/0=120,ticks/11=3".parse().unwrap();
-        let event = Event::new("bpi", What::Replayed { version: 2, attempt: 1, start, left_out: vec![] });
+        let event = What::Replayed { version: 2, attempt: 1, start, left_out: vec![], max_records_per_s: None };
+        let event = Event::new("bpi", event);
         let text = serde_json::to_string(&event).unwrap();
         assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event);
         let (kind, fields) = event.to_json().unwrap();

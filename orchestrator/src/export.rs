@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::TryStreamExt as _;
-use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode};
+use rekap_tiered_storage::ColdLocation;
 use tokio::task::JoinHandle;
 
 use crate::Orchestrator;
@@ -31,15 +31,19 @@ const MAX_SEGMENT_ENTRIES: usize = 10_000;
 pub struct Export {
     store: Arc<dyn ObjectStore>,
     place: String,
+    scheduled: bool,
 }
 
 impl Export {
-    /// A folder, as `file:/backup/catalog`. It is made where it is missing.
-    pub fn open(url: &str) -> Result<Self, String> {
-        let folder = url.strip_prefix("file:").ok_or_else(|| format!("`{url}` is no file: URL"))?;
-        std::fs::create_dir_all(folder).map_err(|e| format!("{folder}: {e}"))?;
-        let store = LocalFileSystem::new_with_prefix(folder).map_err(|e| e.to_string())?;
-        Ok(Export { store: Arc::new(store), place: url.to_owned() })
+    /// A folder, as `file:/backup/catalog`, which is made where it is missing; or a folder of a bucket, as `s3://bucket/catalog`.
+    pub fn open(location: &ColdLocation) -> Result<Self, String> {
+        let store = location.open().map_err(|e| e.to_string())?;
+        Ok(Export { store, place: location.url.clone(), scheduled: false })
+    }
+
+    /// The same, but only when a schedule says so (and once more when the server stops).
+    pub fn by_schedule(self, scheduled: bool) -> Self {
+        Export { scheduled, ..self }
     }
 
     /// The names of all segments, in order.
@@ -93,6 +97,10 @@ pub(crate) fn spawn(orchestrator: &Arc<Orchestrator>, export: Export) -> JoinHan
     let (book, mut stopping) = (orchestrator.book.clone(), orchestrator.stopping.subscribe());
     tokio::spawn(async move {
         let mut exported = None;
+        if export.scheduled {
+            // It fails only when nobody is left to say that it stops.
+            _ = stopping.wait_for(|stopping| *stopping).await;
+        }
         loop {
             match step(&book, &export, exported).await {
                 Ok(head) => exported = Some(head),
@@ -126,6 +134,19 @@ async fn step(book: &Arc<crate::book::Book>, export: &Export, exported: Option<u
 }
 
 impl Orchestrator {
+    /// Copies what is new outside, now. Answers the last entry that is outside.
+    pub(crate) async fn export_now(&self) -> Result<u64, String> {
+        let export = self.export.as_ref().ok_or("`[catalog] export` is not set")?;
+        let (end, mut exported) = (*self.book.head().borrow(), None);
+        loop {
+            let head = step(&self.book, export, exported).await?;
+            if head >= end || exported == Some(head) {
+                return Ok(head);
+            }
+            exported = Some(head);
+        }
+    }
+
     /// Compares the chain, already checked in itself, with the copy outside.
     pub(crate) async fn anchored(&self, audit: Audit) -> Audit {
         let Some(export) = &self.export else { return audit };

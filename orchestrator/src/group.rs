@@ -34,7 +34,9 @@ impl Orchestrator {
             ready: decide::newest_candidate(job).map(|version| self.conditions_of(job, version)),
         };
         let why_not = decide::roll_back_group(&state, group).err().map(|rejection| rejection.to_string());
-        Ok(GroupView { group: group.to_owned(), jobs: members.iter().map(job).collect(), why_no_rollback: why_not })
+        let generation = decide::group_generation(&members);
+        let jobs = members.iter().map(job).collect();
+        Ok(GroupView { group: group.to_owned(), generation, jobs, why_no_rollback: why_not })
     }
 
     /// Promotes the newest candidate of every job of the group, or those that are named: all of them or none.
@@ -48,6 +50,7 @@ impl Orchestrator {
             return Ok(answer);
         }
         let state = self.state();
+        decide::admit_to_group(&state, group, by.if_match)?;
         let conditions = |job: &crate::state::Job, version: &crate::state::Version| self.conditions_of(job, version);
         let orders = decide::promote_group(&state, group, &asked, conditions, &by.actor, self.clock.now())?;
         let (this, group) = (self.clone(), group.to_owned());
@@ -83,8 +86,9 @@ impl Orchestrator {
         let swaps =
             orders.into_iter().zip(&meetings).map(|(order, (to, _))| (order, to.positions(), SteppedBack::new()));
         let swaps: Vec<Planned> = swaps.collect();
-        let name = group.clone();
+        let (name, if_match) = (group.clone(), by.if_match);
         let decide = move |state: &State, now| {
+            decide::admit_to_group(state, &name, if_match)?;
             let (swaps, answer) = moved(state, now, &name, swaps, millis(begun))?;
             Ok((Some(What::GroupPromoted { group: name, swaps }), answer))
         };
@@ -99,6 +103,7 @@ impl Orchestrator {
         if let Some(answer) = self.book.answered(&by)? {
             return Ok(answer);
         }
+        decide::admit_to_group(&self.state(), &group, by.if_match)?;
         let orders = decide::roll_back_group(&self.state(), &group)?;
         let meetings = self.meet_all(&orders, ROLLBACK_LIMIT.saturating_sub(begun.elapsed())).await?;
         let state = self.state();
@@ -108,8 +113,9 @@ impl Orchestrator {
             let here = version.positions_within(&positions, &meeting.target);
             swaps.push((order, positions, stepped_back(&meeting.target, &here)));
         }
-        let name = group.clone();
+        let (name, if_match) = (group.clone(), by.if_match);
         let decide = move |state: &State, now| {
+            decide::admit_to_group(state, &name, if_match)?;
             let (swaps, answer) = moved(state, now, &name, swaps, millis(begun))?;
             Ok((Some(What::GroupRolledBack { group: name, swaps }), answer))
         };
@@ -138,7 +144,7 @@ impl Orchestrator {
 }
 
 /// One job's part of the swap: the order, where the version that takes over stands, and how far it stepped back.
-type Planned = (Order, rekap_tiered_storage::Positions, SteppedBack);
+pub(crate) type Planned = (Order, rekap_tiered_storage::Positions, SteppedBack);
 
 /// A turn at every gate, taken in order.
 async fn turns(gates: &[Arc<Gate>]) -> Vec<MutexGuard<'_, ()>> {
@@ -150,7 +156,7 @@ async fn turns(gates: &[Arc<Gate>]) -> Vec<MutexGuard<'_, ()>> {
 }
 
 /// The moves of all jobs, if what each rests on is still so, and the answer.
-fn moved(
+pub(crate) fn moved(
     state: &State,
     now: Timestamp,
     group: &str,

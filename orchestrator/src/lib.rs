@@ -12,11 +12,13 @@ mod comparing;
 #[cfg(test)]
 mod crashes;
 pub mod decide;
+mod drill;
 mod error;
 pub mod event;
 mod export;
 mod fleet;
 mod gate;
+mod governor;
 mod group;
 mod history;
 #[cfg(test)]
@@ -30,6 +32,7 @@ mod reading;
 mod reads;
 pub mod ready;
 mod recovery;
+mod schedules;
 mod schema;
 mod sql;
 pub mod state;
@@ -47,10 +50,15 @@ pub use catalog::{Answered, Audit, Broken, Catalog, CatalogError, Draft, Entry, 
 pub use decide::{GroupPromotion, Promotion as PromotionRequest};
 pub use error::{Kind, Rejection};
 pub use export::Export;
+pub use governor::ReplayLimits;
 pub use orchestrator::{Config, Orchestrator};
 pub use phase::{Phase, Run, Standing, phase};
 pub use readers::SeenReader;
 pub use ready::{Condition, Conditions};
+pub use schedules::{
+    InvalidSchedule, Known as KnownSchedule, Outcome as ScheduleOutcome, Ran, ScheduleSpec, ScheduleView, Schedules,
+    Task as ScheduledTask,
+};
 pub use schema::{ColumnChange, ColumnChangeKind};
 pub use sql::{SqlError, SqlLimits};
 pub use verify::{Change, CheckResult, ColumnResult, Counts, Report, Sample, Types, Verdict};

@@ -198,7 +198,7 @@ impl Model for Alias {
             Act::Abort(number) => next.story.then(decide::abort(last.story.job(), number).ok()??),
             Act::Replay(number) => {
                 let attempt = last.story.job().versions[&number].attempt;
-                let decided = decide::replay(last.story.job(), number, at(""), vec![]).ok()?;
+                let decided = decide::replay(last.story.job(), number, at(""), vec![], None).ok()?;
                 (attempt < self.attempts).then_some(())?;
                 assert_eq!(decided, replayed(number, attempt + 1, ""));
                 next.story.then(decided);

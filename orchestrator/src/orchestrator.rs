@@ -13,11 +13,14 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::book::{Book, Outcome};
+use crate::drill::Drills;
 use crate::export::{self, Export};
 use crate::fleet::Fleet;
 use crate::gate::Gates;
+use crate::governor::ReplayLimits;
 use crate::readers::Readers;
 use crate::recovery::Recovery;
+use crate::schedules::Keeper;
 use crate::sql::{Engine, SqlLimits};
 use crate::state::State;
 use crate::steward::{self, Watch};
@@ -40,6 +43,8 @@ pub struct Config {
     pub sql: SqlLimits,
     /// Where the catalog is copied to.
     pub export: Option<Export>,
+    /// What replays may take.
+    pub replay: ReplayLimits,
 }
 
 /// The control plane of one Rekap.
@@ -57,6 +62,9 @@ pub struct Orchestrator {
     pub(crate) readers: Readers,
     pub(crate) folder: PathBuf,
     pub(crate) export: Option<Export>,
+    pub(crate) replay: ReplayLimits,
+    pub(crate) drills: Arc<Drills>,
+    pub(crate) keeper: Keeper,
     pub(crate) watch: Mutex<Watch>,
     pub(crate) slowest: watch::Sender<Positions>,
     pub(crate) stopping: watch::Sender<bool>,
@@ -66,7 +74,7 @@ pub struct Orchestrator {
 impl Orchestrator {
     /// Opens the catalog, opens the table of every live version, and sets the steward to work.
     pub async fn open(config: Config) -> Result<Arc<Self>, Rejection> {
-        let Config { catalog, log, tables, clock, memory, sql, export } = config;
+        let Config { catalog, log, tables, clock, memory, sql, export, replay } = config;
         let folder = catalog.clone();
         let book = blocking({
             let clock = clock.clone();
@@ -87,6 +95,9 @@ impl Orchestrator {
             readers: Readers::default(),
             folder: catalog,
             export: export.clone(),
+            replay,
+            drills: Arc::default(),
+            keeper: Keeper::default(),
             watch: Mutex::default(),
             slowest: watch::Sender::new(Positions::new()),
             stopping: watch::Sender::new(false),
@@ -100,6 +111,11 @@ impl Orchestrator {
         Ok(orchestrator)
     }
 
+    /// Adds a task that ends when the orchestrator stops.
+    pub(crate) fn add_task(&self, task: JoinHandle<()>) {
+        self.tasks.lock().expect("no holder of this lock panics").push(task);
+    }
+
     /// Stops every runner after its commit, and makes the tables durable.
     pub async fn shutdown(&self) {
         self.stopping.send_replace(true);
@@ -109,6 +125,7 @@ impl Orchestrator {
                 tracing::error!("a task of the orchestrator had panicked");
             }
         }
+        self.drills_end().await;
         for key in self.fleet.all().keys() {
             if let Some(runner) = self.fleet.take_runner(key) {
                 runner.stop().await;

@@ -62,6 +62,7 @@ impl Orchestrator {
             versions: job.versions.keys().copied().collect(),
             rollback: self.rollback_view(job),
             watched_until: job.watched.as_ref().zip(job.policy.watch.as_ref()).map(|(w, p)| w.since.plus(p.lasts.0)),
+            drill: self.drill_view(job),
             frozen_until: job.frozen(now).map(|freeze| freeze.until),
         }
     }
@@ -130,6 +131,7 @@ impl Orchestrator {
             digest: version.digest.clone(),
             deployed_at: version.deployed_at,
             left_out: (*version.left_out).clone(),
+            max_records_per_s: version.max_records_per_s,
             until: match version.role {
                 Role::Standby { until } => Some(until),
                 _ => None,
@@ -170,7 +172,8 @@ impl Orchestrator {
             0 => Some(0),
             left => (rate_per_s > 0.0).then(|| (left as f64 / rate_per_s * 1000.0) as u64),
         };
-        ProgressView { records_done, records_total: records_done + left, rate_per_s, eta_ms, partitions }
+        let throttled = status.and_then(|status| status.throttled).map(|limit| self.throttled_view(limit));
+        ProgressView { records_done, records_total: records_done + left, rate_per_s, eta_ms, throttled, partitions }
     }
 
     fn verification_view(&self, job: &Job, version: &Version) -> Option<VerificationView> {

@@ -131,8 +131,11 @@ impl Orchestrator {
             return Err(Off::CalledOff(reason));
         }
         steps::passed("swap.held", &order.job);
-        let (positions, job) = (to.positions(), order.job.clone());
-        let decide = move |state: &State, now| forward(state, now, order, positions, millis(begun));
+        let (positions, job, if_match) = (to.positions(), order.job.clone(), by.if_match);
+        let decide = move |state: &State, now| {
+            decide::admit(state.job(&order.job)?, if_match)?;
+            forward(state, now, order, positions, millis(begun))
+        };
         let promoted = self.write(&by, &job, decide).await.map_err(Off::Refused)?;
         self.swaps.add(&job, "promotion", begun.elapsed());
         Ok(Promoted { swap_ms: promoted.swap_ms.max(millis(begun)), ..promoted })
@@ -174,7 +177,11 @@ impl Orchestrator {
         let stepped_back = stepped_back(&meeting.target, &version.positions_within(&positions, &meeting.target));
         let attempt = to_member.attempt;
         let order = Order { job: job.clone(), from: Some(from), to, attempt, cause, forced: vec![] };
-        let decide = move |state: &State, now| back(state, now, order, positions, stepped_back, millis(begun));
+        let if_match = by.if_match;
+        let decide = move |state: &State, now| {
+            decide::admit(state.job(&order.job)?, if_match)?;
+            back(state, now, order, positions, stepped_back, millis(begun))
+        };
         let back = self.write(&by, &job, decide).await?;
         self.swaps.add(&job, "rollback", begun.elapsed());
         Ok(RolledBack { swap_ms: back.swap_ms.max(millis(begun)), ..back })

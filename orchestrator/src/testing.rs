@@ -52,7 +52,7 @@ pub(crate) fn deployed(version: u32) -> What {
 }
 
 pub(crate) fn replayed(version: u32, attempt: u32, start: &str) -> What {
-    What::Replayed { version, attempt, start: at(start), left_out: vec![] }
+    What::Replayed { version, attempt, start: at(start), left_out: vec![], max_records_per_s: None }
 }
 
 pub(crate) fn verified(version: u32, against: Option<u32>, verdict: Verdict) -> What {
@@ -66,6 +66,11 @@ pub(crate) fn verified(version: u32, against: Option<u32>, verdict: Verdict) -> 
         samples: vec![],
     };
     What::Verified { version, attempt: 1, against, report: Box::new(report) }
+}
+
+pub(crate) fn drilled(version: u32) -> What {
+    let What::Verified { report, .. } = verified(version, None, Verdict::Pass) else { unreachable!() };
+    What::Drilled { version, attempt: 1, records: 5, took_ms: 9, report }
 }
 
 pub(crate) fn swap(from: Option<u32>, to: u32, generation: u64, until: Timestamp) -> Box<Swap> {

@@ -54,7 +54,7 @@ impl Tiers {
     fn mirror(&self, log: Log, max_bytes: u64) -> Mirror {
         // Nothing is due by itself: rounds are the test's.
         let policy =
-            MirrorPolicy { topics: vec!["*".into()], max_age: std::time::Duration::from_secs(3600), max_bytes };
+            MirrorPolicy { max_age: std::time::Duration::from_secs(3600), max_bytes, ..MirrorPolicy::default() };
         Mirror::spawn(log, policy, clock())
     }
 

@@ -169,8 +169,23 @@ pub(super) enum Verb {
         /// Do without what neither tier holds any more; the version says what it left out
         #[arg(long)]
         accept_gap: bool,
+        /// Read no faster than that [default: as the server says]
+        #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+        max_records_per_s: Option<u64>,
         #[command(flatten)]
         note: Note,
+    },
+    /// Replay history beside what serves, and compare: does history still give what is served?
+    Drill {
+        /// The job
+        job: String,
+        #[command(flatten)]
+        note: Note,
+    },
+    /// What the server does at which times
+    Schedules {
+        #[command(subcommand)]
+        verb: Option<SchedulesVerb>,
     },
     /// Pause a version
     Pause(VersionCommand),
@@ -371,6 +386,18 @@ pub(super) enum GroupVerb {
     },
 }
 
+/// `rekap schedules …`
+#[derive(Debug, Subcommand)]
+pub(super) enum SchedulesVerb {
+    /// Run one now, beside its times
+    Run {
+        /// The schedule
+        schedule: String,
+        #[command(flatten)]
+        note: Note,
+    },
+}
+
 /// `rekap mirror …`
 #[derive(Debug, Subcommand)]
 pub(super) enum MirrorVerb {
@@ -406,7 +433,7 @@ pub(super) enum CatalogVerb {
     },
     /// Read a catalog into a data folder that has none
     Restore {
-        /// A file of `catalog export`, or the folder of `[catalog] export`
+        /// A file of `catalog export`, or the folder of `[catalog] export`, as /backup/catalog or s3://bucket/catalog
         from: PathBuf,
         /// The configuration that names the data folder [default: ./rekap.toml if it is there]
         #[arg(long)]

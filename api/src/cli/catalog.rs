@@ -44,14 +44,16 @@ fn export(out: &Out, file: &Path, config: Option<&Path>) -> Result<(), Failure> 
     out.answer(&answer, |out, _| out.line(format!("{} entries are in {}", count(entries), file.display())))
 }
 
-/// From a file of `export`, or from the folder that a server copied its catalog to.
+/// From a file of `export`, or from the folder, on a disk or in a bucket, that a server copied its catalog to.
 async fn restore(out: &Out, from: &Path, config: Option<&Path>) -> Result<(), Failure> {
-    let text = match from.is_dir() {
-        true => {
-            let export = Export::open(&format!("file:{}", from.display())).map_err(Failure::Failed)?;
-            export.read().await.map_err(Failure::Failed)?
-        }
-        false => std::fs::read_to_string(from).map_err(at(from))?,
+    let bucket = from.to_str().filter(|from| from.starts_with("s3://"));
+    let text = if bucket.is_some() || from.is_dir() {
+        let config = Config::load(config, std::env::vars()).map_err(|e| Failure::Usage(e.to_string()))?;
+        let url = bucket.map_or_else(|| format!("file:{}", from.display()), str::to_owned);
+        let export = Export::open(&config.beside_the_cold_tier(url)).map_err(Failure::Failed)?;
+        export.read().await.map_err(Failure::Failed)?
+    } else {
+        std::fs::read_to_string(from).map_err(at(from))?
     };
     let (_folder, path) = open(config)?;
     let head = Catalog::restore(&path, &text).map_err(failed)?;

@@ -24,6 +24,15 @@ pub(super) struct Promotion {
     pub(super) note: Option<String>,
 }
 
+/// How a version is replayed.
+#[derive(Debug)]
+pub(super) struct Replay {
+    pub(super) start: Option<String>,
+    pub(super) accept_gap: bool,
+    pub(super) max_records_per_s: Option<u64>,
+    pub(super) note: Option<String>,
+}
+
 /// The path of a version.
 fn path(version: &VersionRef) -> String {
     format!("/v1/jobs/{}/versions/{}", version.job, version.version)
@@ -99,15 +108,13 @@ fn show_swap(out: &Out, done: &Value) -> Result<(), Failure> {
 }
 
 /// `rekap replay`.
-pub(super) async fn replay(
-    s: &Session,
-    version: &VersionRef,
-    start: Option<String>,
-    accept_gap: bool,
-    note: Option<String>,
-) -> Result<(), Failure> {
-    let accept_gap = if accept_gap { json!(true) } else { Value::Null };
-    let body = object([("start", json!(start)), ("accept_gap", accept_gap), ("note", json!(note))]);
+pub(super) async fn replay(s: &Session, version: &VersionRef, how: Replay) -> Result<(), Failure> {
+    let body = object([
+        ("start", json!(how.start)),
+        ("accept_gap", if how.accept_gap { json!(true) } else { Value::Null }),
+        ("max_records_per_s", json!(how.max_records_per_s)),
+        ("note", json!(how.note)),
+    ]);
     let done = s.client.post(&format!("{}/replay", path(version)), &body).await?;
     s.out.answer(&done, |out, done| {
         let name = out.paint(Style::Name, format!("{}@{}", version.job, version.version));

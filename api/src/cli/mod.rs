@@ -7,6 +7,7 @@ mod catalog;
 pub(crate) mod client;
 pub(crate) mod commands;
 pub(crate) mod deploy;
+mod drill;
 pub(crate) mod failure;
 pub(crate) mod folder;
 mod groups;
@@ -19,6 +20,7 @@ mod plan;
 mod restarts;
 pub(crate) mod rows;
 mod runbook;
+mod schedules;
 pub(crate) mod serve;
 mod shell;
 mod tables;
@@ -97,9 +99,12 @@ async fn run(global: Global, verb: Verb, out: Out) -> Result<ExitCode, Failure> 
             commands::promote(s, &version, commands::Promotion { when_ready, force, watch, note: note.note }).await
         }
         Verb::Rollback { job, to, note } => commands::rollback(s, &job, to, note.note).await,
-        Verb::Replay { version, start, accept_gap, note } => {
-            commands::replay(s, &version, start, accept_gap, note.note).await
+        Verb::Replay { version, start, accept_gap, max_records_per_s, note } => {
+            let how = commands::Replay { start, accept_gap, max_records_per_s, note: note.note };
+            commands::replay(s, &version, how).await
         }
+        Verb::Drill { job, note } => drill::drill(s, &job, note.note).await,
+        Verb::Schedules { verb } => schedules::schedules(s, verb).await,
         Verb::Pause(it) => commands::act(s, it, "pause").await,
         Verb::Resume(it) => commands::act(s, it, "resume").await,
         Verb::Abort(it) => commands::act(s, it, "abort").await,

@@ -69,6 +69,9 @@ fn details(out: &Out, view: &Value) -> Vec<String> {
     }
     if matches!(phase, "Replaying" | "CatchingUp" | "Paused") {
         lines.push(progress(out, &view["progress"]));
+        if let Some(reason) = view["progress"]["throttled"]["reason"].as_str() {
+            lines.push(out.paint(Style::Warn, format!("slowed: {reason}")));
+        }
         lines.extend(partitions(out, &view["progress"]["partitions"]));
     }
     if matches!(phase, "CatchingUp" | "Verifying" | "Ready") {

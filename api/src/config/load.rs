@@ -47,15 +47,18 @@ pub enum ConfigError {
          listen on 127.0.0.1, or say --insecure"
     )]
     OpenServer(SocketAddr),
+    /// A schedule that cannot be kept.
+    #[error(transparent)]
+    InvalidSchedule(#[from] rekap_orchestrator::InvalidSchedule),
+    /// `[catalog] export` names no place that there can be.
+    #[error("catalog.export: {0}")]
+    InvalidExport(String),
     /// `[cold]` names no place that there can be.
     #[error("{0}")]
     InvalidCold(String),
     /// Kafka without an address.
     #[error("log.kind = \"kafka\" needs log.bootstrap: the brokers to ask first, as \"host:9092,host:9092\"")]
     NoBootstrap,
-    /// Named by the contract, not built yet.
-    #[error("{0} is not built yet; leave it out")]
-    NotBuilt(&'static str),
 }
 
 impl Config {

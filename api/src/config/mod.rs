@@ -7,12 +7,13 @@ mod load;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
 
 use rekap_jobs::{parse_bytes, parse_duration};
-use rekap_orchestrator::SqlLimits;
-use rekap_tiered_storage::ColdLocation;
+use rekap_orchestrator::{ReplayLimits, ScheduleSpec, Schedules, SqlLimits};
+use rekap_tiered_storage::{Clock, ColdLocation, SystemClock};
 use serde::{Deserialize, Deserializer, de::Error};
 
 pub use load::ConfigError;
@@ -38,13 +39,27 @@ pub struct Config {
     pub sql: Sql,
     /// The copy of the catalog outside.
     pub catalog: Catalog,
+    /// What replays may take.
+    pub replay: Replay,
+    /// What is done at which times.
+    pub schedules: Vec<ScheduleSpec>,
+}
+
+/// `[replay]`.
+#[derive(Debug, Clone, PartialEq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Replay {
+    /// The most records a second of one replay that says nothing else; as many as it can where it is not said.
+    pub max_records_per_s: Option<NonZeroU64>,
+    /// The most cores of one replay; all where it is not said.
+    pub cores: Option<NonZeroUsize>,
 }
 
 /// `[catalog]`.
 #[derive(Debug, Clone, PartialEq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Catalog {
-    /// Where every change of the catalog is copied to: `file:/backup/catalog`.
+    /// Where every change of the catalog is copied to: `file:/backup/catalog`, or `s3://bucket/catalog` on the server of `[cold]`.
     pub export: Option<String>,
 }
 
@@ -161,6 +176,8 @@ impl Default for Config {
             mirror: Mirror::default(),
             sql: Sql::default(),
             catalog: Catalog::default(),
+            replay: Replay::default(),
+            schedules: Vec::new(),
         }
     }
 }
@@ -204,10 +221,32 @@ impl Config {
         if self.log.kind == LogKind::Kafka && self.log.bootstrap.is_none() {
             return Err(ConfigError::NoBootstrap);
         }
-        if self.catalog.export.as_ref().is_some_and(|url| !url.starts_with("file:")) {
-            return Err(ConfigError::NotBuilt("a catalog.export that is not file:…"));
+        if let Some(location) = self.export_location() {
+            location.check().map_err(|refused| ConfigError::InvalidExport(refused.to_string()))?;
         }
+        self.read_schedules()?;
         self.cold_location().check().map_err(|refused| ConfigError::InvalidCold(refused.to_string()))
+    }
+
+    /// The schedules, if all of them can be kept.
+    pub(crate) fn read_schedules(&self) -> Result<Schedules, ConfigError> {
+        Ok(Schedules::read(&self.schedules, self.catalog.export.is_some(), SystemClock.now())?)
+    }
+
+    /// What replays may take.
+    pub(crate) fn replay_limits(&self) -> ReplayLimits {
+        let Replay { max_records_per_s, cores } = self.replay;
+        ReplayLimits { max_records_per_s: max_records_per_s.map(NonZeroU64::get), cores: cores.map(NonZeroUsize::get) }
+    }
+
+    /// Where the catalog is copied to; a bucket is on the server that `[cold]` names.
+    pub fn export_location(&self) -> Option<ColdLocation> {
+        Some(self.beside_the_cold_tier(self.catalog.export.clone()?))
+    }
+
+    /// A place at that URL, reached as the cold tier is.
+    pub(crate) fn beside_the_cold_tier(&self, url: String) -> ColdLocation {
+        ColdLocation { url, ..self.cold_location() }
     }
 
     /// What queries may take.

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use datafusion::execution::memory_pool::{FairSpillPool, MemoryPool};
 use rekap_migrations::DataFolder;
-use rekap_orchestrator::{Export, Orchestrator};
+use rekap_orchestrator::{Export, Orchestrator, ScheduledTask, Schedules};
 use rekap_tables::{TableError, Tables};
 use rekap_tiered_storage::{
     Clock, ColdTier, EmbeddedLog, HotLog, Incarnation, KafkaLog, KafkaSettings, Log, Mirror, MirrorPolicy, Positions,
@@ -34,7 +34,7 @@ pub(crate) struct App(Arc<Rooms>);
 /// The rooms themselves; what others stand on is dropped last.
 struct Rooms {
     orchestrator: Arc<Orchestrator>,
-    mirror: Mirror,
+    mirror: Arc<Mirror>,
     _retention: Retention,
     log: Log,
     http: HttpMetrics,
@@ -57,8 +57,10 @@ impl App {
         let path = folder.path().join("tables");
         let now = clock.now();
         let tables = blocking(move || open_tables(&path, now)).await.map_err(cannot("the folder of tables"))?;
-        let export = config.catalog.export.as_deref().map(Export::open).transpose();
+        let schedules = config.read_schedules()?;
+        let export = config.export_location().as_ref().map(Export::open).transpose();
         let export = export.map_err(cannot("catalog.export"))?;
+        let export = export.map(|export| export.by_schedule(schedules.have(ScheduledTask::CatalogExport)));
         let memory: Arc<dyn MemoryPool> = Arc::new(FairSpillPool::new(QUERY_MEMORY_BYTES));
         let orchestrator = Orchestrator::open(rekap_orchestrator::Config {
             catalog: folder.path().join("catalog"),
@@ -68,6 +70,7 @@ impl App {
             memory,
             sql: config.sql_limits(),
             export,
+            replay: config.replay_limits(),
         });
         let orchestrator = orchestrator.await.map_err(no_catalog)?;
         // In a cluster others make topics, by the thousand, and delete them.
@@ -75,11 +78,12 @@ impl App {
             orchestrator.settle_topics().await.map_err(no_catalog)?;
         }
         let folder = blocking(move || folder.sync().map(|()| folder)).await.map_err(cannot("the data folder"))?;
-        let policy = mirror_policy(config);
+        let policy = mirror_policy(config, &schedules);
         let retention =
             RetentionPolicy { mirror: policy.clone(), waits_for_mirror: config.log.retention_waits_for_mirror };
         let retention = Retention::spawn(log.clone(), retention, orchestrator.slowest_positions(), clock.clone());
-        let mirror = Mirror::spawn(log.clone(), policy, clock);
+        let mirror = Arc::new(Mirror::spawn(log.clone(), policy, clock));
+        orchestrator.keep_schedules(schedules, &mirror).await.map_err(no_catalog)?;
         if config.log.kind == LogKind::Kafka {
             tokio::spawn(tell_progress(Arc::downgrade(&orchestrator), log.clone(), stop.clone()));
         }
@@ -245,10 +249,11 @@ fn open_tables(path: &Path, now: Timestamp) -> Result<Tables, TableError> {
     Tables::open(path)
 }
 
-/// What is mirrored, and when.
-fn mirror_policy(config: &Config) -> MirrorPolicy {
+/// What is mirrored, and when. What has a schedule is not done by itself.
+fn mirror_policy(config: &Config, schedules: &Schedules) -> MirrorPolicy {
     let crate::Mirror { topics, max_age, max_bytes } = config.mirror.clone();
-    MirrorPolicy { topics, max_age, max_bytes }
+    let (compacts, cleans) = (!schedules.have(ScheduledTask::Compaction), !schedules.have(ScheduledTask::CleanUp));
+    MirrorPolicy { topics, max_age, max_bytes, compacts, cleans }
 }
 
 /// A catalog that does not open, with what to do.

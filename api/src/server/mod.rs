@@ -20,6 +20,7 @@ mod once;
 mod records;
 mod router;
 mod runbooks;
+mod schedules;
 mod sql;
 mod strict;
 mod tables;

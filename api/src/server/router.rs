@@ -9,7 +9,8 @@ use utoipa_axum::routes;
 use super::describe::described;
 use super::guard::{Guard, guard};
 use super::{
-    App, groups, health, history, jobs, metrics, once, records, runbooks, sql, tables, topics, trace, versions,
+    App, groups, health, history, jobs, metrics, once, records, runbooks, schedules, sql, tables, topics, trace,
+    versions,
 };
 use crate::console;
 use crate::problem::layer::problems_only;
@@ -38,6 +39,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(jobs::rollback))
         .routes(routes!(jobs::freeze))
         .routes(routes!(jobs::rollback_window))
+        .routes(routes!(schedules::drilled, schedules::drill))
+        .routes(routes!(schedules::list_schedules))
+        .routes(routes!(schedules::run_schedule))
         .routes(routes!(groups::get_group))
         .routes(routes!(groups::promote_group))
         .routes(routes!(groups::roll_back_group))

@@ -1,5 +1,7 @@
 //! `/v1/jobs/{job}/versions/{n}`: one version, and what is done to it.
 
+use std::num::NonZeroU64;
+
 use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
@@ -68,6 +70,9 @@ pub(super) struct Replay {
     /// Do without the ranges that neither tier holds now. The version says what it left out, and needs `force: ["no_gap"]` to serve.
     #[serde(default)]
     accept_gap: bool,
+    /// Read no more records a second than that; `[replay]` of the server when it is not said.
+    #[schema(value_type = Option<u64>, minimum = 1)]
+    max_records_per_s: Option<NonZeroU64>,
 }
 
 /// Replays a version into a fresh table.
@@ -79,8 +84,9 @@ pub(super) async fn replay(
     command: Command<Replay>,
 ) -> Result<Answer<impl Serialize>, Problem> {
     let by = command.by();
-    let Replay { start, accept_gap } = command.body;
-    Ok(Answer(app.orchestrator().replay(&job, n, start, accept_gap, by).await?))
+    let Replay { start, accept_gap, max_records_per_s } = command.body;
+    let limit = max_records_per_s.map(NonZeroU64::get);
+    Ok(Answer(app.orchestrator().replay(&job, n, start, accept_gap, limit, by).await?))
 }
 
 /// Compares a version with the serving one.

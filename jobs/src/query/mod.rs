@@ -46,6 +46,7 @@ pub use tokens::check_size;
 
 use crate::spec::{Digest, JobSpec};
 use aggregate::AggregateQuery;
+use aggregates::Accuracy;
 use plan::Planner;
 use session::Session;
 use shape::Shape;
@@ -115,6 +116,13 @@ impl CompiledJob {
     /// The table that it fills.
     pub fn table_schema(&self) -> &TableSchema {
         &self.table
+    }
+
+    /// True when two runs over the same records may give other rows, within the error of an approximate aggregate.
+    pub fn is_approximate(&self) -> bool {
+        let Query::Aggregate(query) = &self.query else { return false };
+        let mut names = query.aggregates.iter().map(|aggregate| aggregate.function.fun().name());
+        names.any(|name| aggregates::mergeable(name).is_some_and(|entry| entry.accuracy == Accuracy::Approximate))
     }
 
     /// What its developer should know, though nothing is refused.

@@ -11,6 +11,8 @@ use rekap_tables::TableSnapshot;
 use rekap_tiered_storage::Positions;
 use tokio::sync::{Mutex as Gate, Notify, OwnedMutexGuard, oneshot};
 
+use super::throttle::Throttle;
+
 /// Why there is no snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SnapshotError {
@@ -50,6 +52,7 @@ pub(super) struct Control {
     gate: Arc<Gate<()>>,
     held: Mutex<Option<OwnedMutexGuard<()>>>,
     requests: Mutex<Requests>,
+    throttle: Mutex<Option<Throttle>>,
     changed: Notify,
 }
 
@@ -78,6 +81,19 @@ impl Control {
         self.stopped.store(true, Ordering::SeqCst);
         self.release();
         self.changed.notify_one();
+    }
+
+    /// Sets the limit, or takes it away. One that is as it was wakes nobody.
+    pub(super) fn throttle(&self, limit: Option<Throttle>) {
+        let before = std::mem::replace(&mut *self.throttle_now(), limit);
+        if before != limit {
+            self.changed.notify_one();
+        }
+    }
+
+    /// The limit as it is now.
+    pub(super) fn limit(&self) -> Option<Throttle> {
+        *self.throttle_now()
     }
 
     /// Waits until somebody tells or asks something.
@@ -146,6 +162,10 @@ impl Control {
 
     fn held(&self) -> MutexGuard<'_, Option<OwnedMutexGuard<()>>> {
         self.held.lock().expect("no thread panics while it holds this lock")
+    }
+
+    fn throttle_now(&self) -> MutexGuard<'_, Option<Throttle>> {
+        self.throttle.lock().expect("no thread panics while it holds this lock")
     }
 
     fn requests(&self) -> MutexGuard<'_, Requests> {

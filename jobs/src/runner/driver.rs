@@ -19,6 +19,7 @@ use super::gaps::{LostRange, accepts};
 use super::pace::Bound;
 use super::range::Bench;
 use super::status::{PartitionStatus, Run, RunnerStatus};
+use super::throttle::{Brake, Throttle};
 
 /// The first pause before something is tried again; it doubles up to [`MAX_BACKOFF`].
 const MIN_BACKOFF: Duration = Duration::from_millis(100);
@@ -40,6 +41,7 @@ pub(super) struct Driver {
     /// The readable ends when the runner started: behind them it replays.
     pub(super) goal: Option<Positions>,
     pub(super) rate: Rate,
+    pub(super) brake: Brake,
 }
 
 /// What one turn of the loop came to.
@@ -62,6 +64,15 @@ impl Driver {
             }
             if control.is_paused() {
                 self.pause(&control).await;
+                continue;
+            }
+            let rest = self.brake.rest(control.limit(), Instant::now());
+            if !rest.is_zero() {
+                self.answer(&self.bench.table.status().positions);
+                tokio::select! {
+                    () = tokio::time::sleep(rest) => {}
+                    () = control.changed() => {}
+                }
                 continue;
             }
             appended.borrow_and_update();
@@ -94,7 +105,9 @@ impl Driver {
         let ends = self.ends(&at.positions).await?;
         let goal = self.goal.get_or_insert_with(|| ends.clone()).clone();
         self.answer(&at.positions);
-        let next = cut(&at.positions, &ends, &self.bench.control.targets(), self.bound.records());
+        let limit = self.bench.control.limit();
+        let records = limit.map_or(u64::MAX, Throttle::range_records).min(self.bound.records());
+        let next = cut(&at.positions, &ends, &self.bench.control.targets(), records);
         if next.ranges.is_empty() {
             self.tell(&at, &ends, None, |run| match run {
                 _ if at.positions.reached(&ends) => Run::Live,
@@ -119,6 +132,7 @@ impl Driver {
         self.commit(commit.0).await?;
         self.bound.grow();
         self.rate.add(next.len());
+        self.brake.ran(begun, next.len());
         self.status.send_if_modified(|status| {
             status.ranges.offsets.add(next.len() as f64);
             status.ranges.seconds.add(begun.elapsed().as_secs_f64());
@@ -258,6 +272,9 @@ impl Driver {
     ) {
         let now = self.clock.now();
         let tiers = slices.unwrap_or_default();
+        // What has read all there is does not rest for a limit, whatever it is.
+        let limit = self.bench.control.limit().filter(|_| slices.is_some() && !at.positions.reached(ends));
+        let throttled = limit.filter(|_| !self.brake.rest(limit, Instant::now()).is_zero());
         self.status.send_modify(|status| {
             status.run = run(status.run.clone());
             status.partitions = partitions(at, ends, tiers, &self.topics, &status.partitions);
@@ -269,6 +286,7 @@ impl Driver {
             status.last_progress_at = now;
             status.dead_letters = at.dead_letters;
             status.problem = None;
+            status.throttled = throttled;
         });
     }
 }

@@ -18,6 +18,7 @@ mod histogram;
 mod pace;
 mod range;
 mod status;
+mod throttle;
 
 #[cfg(test)]
 mod tests;
@@ -37,12 +38,14 @@ pub use gaps::LostRange;
 pub use histogram::{Histogram, RangeStats};
 pub use pace::Pace;
 pub use status::{PartitionStatus, Run, RunnerStatus};
+pub use throttle::{Throttle, ThrottledBy};
 
 use crate::query::CompiledJob;
 use control::Control;
 use driver::{Driver, Rate};
 use pace::Bound;
 use range::Bench;
+use throttle::Brake;
 
 /// What a runner works with.
 pub struct RunnerInit {
@@ -58,6 +61,8 @@ pub struct RunnerInit {
     pub accepted_gaps: Vec<LostRange>,
     /// How large ranges are.
     pub pace: Pace,
+    /// How fast it may read, until [`RunnerHandle::throttle`] says otherwise.
+    pub throttle: Option<Throttle>,
     /// The memory that all ranges of the process share; finite.
     pub memory: Arc<dyn MemoryPool>,
     /// The time of day.
@@ -71,6 +76,7 @@ impl Runner {
     /// Claims the table and starts the loop as a task of the current runtime.
     pub fn spawn(init: RunnerInit) -> Result<RunnerHandle, TableError> {
         let control = Arc::new(Control::default());
+        control.throttle(init.throttle);
         let topics: Vec<Topic> = init.job.inputs().iter().map(|input| input.topic.clone()).collect();
         let bench = Bench {
             epoch: init.table.claim()?,
@@ -92,6 +98,7 @@ impl Runner {
             status,
             goal: None,
             rate: Rate::new(),
+            brake: Brake::default(),
         };
         tokio::spawn(driver.run());
         Ok(RunnerHandle { table: init.table, control, status: watch })
@@ -144,6 +151,11 @@ impl RunnerHandle {
         }
     }
 
+    /// Lets it read no faster than that from now on; `None` takes the limit away.
+    pub fn throttle(&self, limit: Option<Throttle>) {
+        self.control.throttle(limit);
+    }
+
     /// Lets the range under way commit and begins no other until [`Self::resume`].
     pub fn pause(&self) {
         self.control.pause(true);
@@ -189,6 +201,7 @@ fn first_status(table: &Table, clock: &dyn Clock) -> RunnerStatus {
         last_progress_at: clock.now(),
         dead_letters: at.dead_letters,
         problem: None,
+        throttled: None,
         failed_rows: at.failed_rows,
         output_error: (at.failed_rows > 0).then(unmet),
         ranges: RangeStats::default(),

@@ -25,6 +25,14 @@ impl Default for Pace {
     }
 }
 
+impl Pace {
+    /// The pace of a replay that may take so many cores; all of them where nothing is said.
+    pub fn of_replay(cores: Option<usize>) -> Self {
+        let whole = Pace::default();
+        Pace { workers: cores.map_or(whole.workers, |cores| cores.clamp(1, whole.workers)), ..whole }
+    }
+}
+
 /// The bound as it is now.
 #[derive(Debug)]
 pub(super) struct Bound {

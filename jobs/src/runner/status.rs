@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::Failure;
 use super::histogram::RangeStats;
+use super::throttle::Throttle;
 
 /// What a runner is doing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -65,6 +66,8 @@ pub struct RunnerStatus {
     pub dead_letters: u64,
     /// What is being tried again, and why.
     pub problem: Option<String>,
+    /// The limit that it rests for, while it has more to read than it may.
+    pub throttled: Option<Throttle>,
     /// How many keys have no row because it cannot be computed.
     pub failed_rows: u64,
     /// One of these keys, and why. Known from when the runner met it.

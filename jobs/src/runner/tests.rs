@@ -105,6 +105,7 @@ impl World {
             start: Positions::new(),
             accepted_gaps: vec![],
             pace: Pace::default(),
+            throttle: None,
             memory: Arc::new(GreedyMemoryPool::new(256 << 20)),
             clock: clock(),
         }
@@ -418,4 +419,26 @@ async fn a_row_that_cannot_be_computed_fails_the_version_where_that_is_asked_for
     let failed = until(&runner, "failure", |status| matches!(status.run, Run::Failed { .. })).await;
     assert!(matches!(failed.run, Run::Failed { reason } if reason.code == "OUTPUT_FAILED"));
     assert_eq!(table.status().rows, 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_throttled_replay_keeps_to_its_limit_says_so_and_goes_on_freely_once_the_limit_is_gone() {
+    let world = World::new().await;
+    let end = world.append(0, (0..20_000).map(|i| event(i % 7, 1))).await;
+    let limit = Throttle { records_per_s: 2_000, by: ThrottledBy::LiveLag };
+    let job = world.job(TOML, SUMS).await;
+    let table = world.table(&job, 1).await;
+    let runner = Runner::spawn(RunnerInit { throttle: Some(limit), ..world.init(&job, &table) }).unwrap();
+    let begun = tokio::time::Instant::now();
+    let first = until(&runner, "rest", |status| status.throttled.is_some()).await;
+    assert_eq!(first.throttled, Some(limit));
+    let before = first.records_done;
+    let later = until(&runner, "progress", |status| status.records_done >= before + 1_500).await;
+    let took = begun.elapsed();
+    assert!(took >= Duration::from_millis(500), "1,500 records came within {took:?} under a limit of 2,000 a second");
+    assert!(later.records_done < 20_000, "{later:?}");
+    runner.throttle(None);
+    let done = until(&runner, "end", |status| status.positions.reached(&end) && status.run == Run::Live).await;
+    assert_eq!(done.throttled, None);
+    assert_eq!(rows(&runner.table().snapshot()).iter().map(|row| row.1).sum::<i64>(), 20_000);
 }

@@ -73,6 +73,7 @@ impl World {
             start: Positions::new(),
             accepted_gaps: vec![],
             pace: Pace { max_records, workers: 2 },
+            throttle: None,
             memory: Arc::new(GreedyMemoryPool::new(256 << 20)),
             clock,
         };

@@ -21,6 +21,11 @@ impl Hash {
     pub fn of(bytes: &[u8]) -> Self {
         Hash(Sha256::digest(bytes).into())
     }
+
+    /// The number that its first 48 bits are: short, and exact in JSON.
+    pub(crate) fn short(&self) -> u64 {
+        self.0[..6].iter().fold(0, |number, byte| number << 8 | u64::from(*byte))
+    }
 }
 
 impl fmt::Display for Hash {

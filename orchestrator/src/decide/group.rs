@@ -7,6 +7,7 @@ use rekap_tiered_storage::Timestamp;
 
 use super::{Order, PromoteDecision, Promotion, promote, roll_back};
 use crate::Rejection;
+use crate::catalog::Hash;
 use crate::event::Cause;
 use crate::ready::Conditions;
 use crate::state::{Job, Role, State, Version};
@@ -24,6 +25,22 @@ pub struct GroupPromotion {
 pub fn members<'a>(state: &'a State, group: &str) -> Result<Vec<&'a Arc<Job>>, Rejection> {
     let members: Vec<_> = state.jobs().filter(|job| job.policy.group.as_deref() == Some(group)).collect();
     if members.is_empty() { Err(Rejection::UnknownGroup(group.to_owned())) } else { Ok(members) }
+}
+
+/// Counts the changes to the jobs of a group, and is another one when other jobs are in it.
+pub fn group_generation(members: &[&Arc<Job>]) -> u64 {
+    let named: Vec<_> = members.iter().map(|job| format!("{}={}", job.name, job.generation)).collect();
+    Hash::of(named.join(",").as_bytes()).short()
+}
+
+/// Refuses a caller whose picture of the group is out of date.
+pub fn admit_to_group(state: &State, group: &str, if_match: Option<u64>) -> Result<(), Rejection> {
+    let Some(expected) = if_match else { return Ok(()) };
+    let found = group_generation(&members(state, group)?);
+    match found == expected {
+        true => Ok(()),
+        false => Err(Rejection::GroupMoved { group: group.to_owned(), expected, found }),
+    }
 }
 
 /// The newest version that was not served yet and is newer than what serves.

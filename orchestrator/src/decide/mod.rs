@@ -10,7 +10,9 @@ mod swap;
 mod tests;
 
 pub use deploy::{DeployDecision, deploy, still_as_planned};
-pub use group::{GroupPromotion, members, newest_candidate, promote_group, roll_back_group};
+pub use group::{
+    GroupPromotion, admit_to_group, group_generation, members, newest_candidate, promote_group, roll_back_group,
+};
 pub use swap::{Order, PromoteDecision, Promotion, Target, promote, roll_back};
 
 use rekap_jobs::LostRange;
@@ -82,13 +84,19 @@ pub fn verify(job: &Job, number: u32) -> Result<Option<What>, Rejection> {
     Ok((!version.verification_asked).then_some(What::VerificationAsked { version: number }))
 }
 
-/// Replays a version into a fresh table, from `start` and without what is lost.
-pub fn replay(job: &Job, number: u32, start: Positions, left_out: Vec<LostRange>) -> Result<What, Rejection> {
+/// Replays a version into a fresh table, from `start`, without what is lost, and no faster than that.
+pub fn replay(
+    job: &Job,
+    number: u32,
+    start: Positions,
+    left_out: Vec<LostRange>,
+    max_records_per_s: Option<u64>,
+) -> Result<What, Rejection> {
     let version = job.version(number)?;
     if version.role == Role::Serving || job.is_rollback_target(number) {
         return Err(in_use(job, number));
     }
-    Ok(What::Replayed { version: number, attempt: version.attempt + 1, start, left_out })
+    Ok(What::Replayed { version: number, attempt: version.attempt + 1, start, left_out, max_records_per_s })
 }
 
 /// Freezes a job, or thaws it with a moment that is now.

@@ -125,11 +125,11 @@ fn what_serves_is_neither_aborted_nor_retired_nor_replayed() {
     story.promote(1);
     assert_eq!(code(abort(story.job(), 1)), "IN_USE");
     assert_eq!(code(retire(story.job(), 1)), "IN_USE");
-    assert_eq!(code(replay(story.job(), 1, at(""), vec![])), "IN_USE");
+    assert_eq!(code(replay(story.job(), 1, at(""), vec![], None)), "IN_USE");
     story.promote(2);
-    assert_eq!(code(replay(story.job(), 1, at(""), vec![])), "IN_USE");
+    assert_eq!(code(replay(story.job(), 1, at(""), vec![], None)), "IN_USE");
     story.roll_back(1);
-    assert!(replay(story.job(), 2, at(""), vec![]).is_ok(), "what was rolled back is no rollback target");
+    assert!(replay(story.job(), 2, at(""), vec![], None).is_ok(), "what was rolled back is no rollback target");
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub struct Facts {
     pub breaches: BTreeMap<String, String>,
     /// Jobs whose alias is being moved, or whose last automatic promotion was called off a moment ago.
     pub busy: BTreeSet<String>,
+    /// The tables that drills fill.
+    pub drilled: BTreeSet<TableId>,
 }
 
 /// A runner.
@@ -229,14 +231,17 @@ fn cause(job: &Job, version: &Version) -> Option<Cause> {
     }
 }
 
-/// The tables that no live version fills, leaving those of frozen jobs alone, and those that a runner still writes to.
+/// The tables that no live version and no drill fills, leaving those of frozen jobs alone, and those that a runner still writes to.
 fn unreferenced<'a>(state: &'a State, facts: &'a Facts, now: Timestamp) -> impl Iterator<Item = &'a TableId> {
     let needed: BTreeSet<TableId> = state.live().map(|(job, version)| table_id(job, version)).collect();
     facts.tables.iter().filter(move |table| {
         let frozen =
             state.ever(&table.job).is_some_and(|job| job.frozen(now).is_some() || facts.busy.contains(&job.name));
         let written = facts.runners.get(&(table.job.clone(), table.version));
-        !needed.contains(*table) && !frozen && written.is_none_or(|runner| runner.attempt != table.attempt)
+        !needed.contains(*table)
+            && !facts.drilled.contains(*table)
+            && !frozen
+            && written.is_none_or(|runner| runner.attempt != table.attempt)
     })
 }
 

@@ -1,12 +1,13 @@
 //! One job, as far as the catalog tells.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use rekap_jobs::PromotePolicy;
 use rekap_tiered_storage::Timestamp;
 
 use super::Version;
-use crate::Rejection;
+use crate::{Rejection, Report};
 
 /// A freeze: no automatic promotion, no clean-up, and no promotion by others.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,6 +27,21 @@ pub struct Watched {
     pub since: Timestamp,
 }
 
+/// The last drill of a job.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Drilled {
+    /// The version that served.
+    pub version: u32,
+    /// When it was done.
+    pub at: Timestamp,
+    /// How many offsets were read.
+    pub records: u64,
+    /// How long it took.
+    pub took_ms: u64,
+    /// What was found.
+    pub report: Arc<Report>,
+}
+
 /// One job.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Job {
@@ -41,6 +57,8 @@ pub struct Job {
     pub lineage: Vec<u32>,
     /// The promotion that is watched, until it has passed, failed, or was taken back.
     pub watched: Option<Watched>,
+    /// What the last drill found.
+    pub drilled: Option<Drilled>,
     /// The last freeze.
     pub freeze: Option<Freeze>,
     /// It was deleted, and not deployed again since.
@@ -56,6 +74,7 @@ impl Job {
             versions: BTreeMap::new(),
             lineage: vec![],
             watched: None,
+            drilled: None,
             freeze: None,
             deleted: false,
         }

@@ -11,7 +11,7 @@ mod version;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-pub use job::{Freeze, Job, Watched};
+pub use job::{Drilled, Freeze, Job, Watched};
 pub use version::{Role, Verified, Version};
 
 use rekap_tiered_storage::{Incarnation, Timestamp, Topic, TopicName};
@@ -19,6 +19,7 @@ use rekap_tiered_storage::{Incarnation, Timestamp, Topic, TopicName};
 use crate::Rejection;
 use crate::catalog::Entry;
 use crate::event::{Deployment, Event, Moved, Swap, What};
+use crate::schedules::{Known, Ran};
 
 /// All that the catalog tells.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -33,6 +34,8 @@ pub struct State {
     deleted: BTreeSet<Incarnation>,
     /// The promotions of each group that were not taken back, oldest first.
     pub groups: BTreeMap<String, Vec<Arc<Vec<GroupMove>>>>,
+    /// What is known of each schedule that there was.
+    pub schedules: BTreeMap<String, Arc<Known>>,
 }
 
 /// One job's part of a group's promotion.
@@ -66,6 +69,7 @@ impl State {
             Arc::make_mut(job).apply(&event.what, entry);
         } else {
             self.apply_to_topic(&event.what);
+            self.apply_to_schedule(&event.what, entry.at);
         }
     }
 
@@ -87,6 +91,19 @@ impl State {
                     self.deleted.insert(*incarnation);
                 }
                 self.topics.retain(|name, known| name != topic || known.incarnation != *incarnation);
+            }
+            _ => {}
+        }
+    }
+
+    fn apply_to_schedule(&mut self, what: &What, at: Timestamp) {
+        match what {
+            What::ScheduleSet { schedule, says } => {
+                let known = Arc::make_mut(self.schedules.entry(schedule.clone()).or_default());
+                (known.says, known.since) = (says.clone(), Some(at));
+            }
+            What::ScheduleRan(ran) => {
+                Arc::make_mut(self.schedules.entry(ran.schedule.clone()).or_default()).ran(Ran::clone(ran));
             }
             _ => {}
         }
@@ -159,6 +176,11 @@ impl Job {
                 self.watched = None;
             }
             What::WatchPassed { .. } | What::WatchFailed { .. } => self.watched = None,
+            What::Drilled { version, records, took_ms, report, .. } => {
+                let report = Arc::new((**report).clone());
+                self.drilled =
+                    Some(Drilled { version: *version, at: entry.at, records: *records, took_ms: *took_ms, report });
+            }
             What::PolicyChanged { policy } => {
                 self.generation += 1;
                 self.policy = (**policy).clone();
@@ -168,6 +190,7 @@ impl Job {
             What::Deleted {} => self.delete(),
             What::Deployed(_) | What::Answered {} => {}
             What::GroupPromoted { .. } | What::GroupRolledBack { .. } => {}
+            What::ScheduleSet { .. } | What::ScheduleRan(_) => {}
             What::TopicCreated { .. }
             | What::TopicChanged { .. }
             | What::TopicDeleted { .. }
@@ -258,7 +281,8 @@ impl Version {
                 self.rebuilding = true;
             }
             What::Rebuilt { attempt, .. } if *attempt == self.attempt => self.rebuilding = false,
-            What::Replayed { attempt, start, left_out, .. } => {
+            What::Replayed { attempt, start, left_out, max_records_per_s, .. } => {
+                self.max_records_per_s = *max_records_per_s;
                 self.begin(*attempt);
                 self.left_out = Arc::new(left_out.clone());
                 self.start = Arc::new(start.clone());

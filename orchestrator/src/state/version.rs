@@ -72,6 +72,8 @@ pub struct Version {
     pub start: Arc<Positions>,
     /// The ranges that are lost and that it was told to do without.
     pub left_out: Arc<Vec<LostRange>>,
+    /// The most records a second that its replay may read, where somebody said so.
+    pub max_records_per_s: Option<u64>,
     /// When it was deployed.
     pub deployed_at: Timestamp,
     /// Which table is its present one, from 1.
@@ -113,6 +115,7 @@ impl Version {
             topics: Arc::new(deployment.topics.clone()),
             start: Arc::new(deployment.start.clone()),
             left_out: Arc::default(),
+            max_records_per_s: None,
             deployed_at: at,
             attempt: 1,
             started: false,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use rekap_jobs::{CompiledJob, Failure, Runner, RunnerInit};
+use rekap_jobs::{CompiledJob, Failure, Pace, Runner, RunnerInit};
 use rekap_tables::TableId;
 use tokio::time::Instant;
 
@@ -12,7 +12,7 @@ use crate::event::{Cause, What};
 use crate::fleet::Member;
 use crate::orchestrator::blocking;
 use crate::react::{Action, Key, still_holds, table_id};
-use crate::state::{State, Version};
+use crate::state::{Role, State, Version};
 use crate::{By, Conditions, Orchestrator, Rejection};
 
 /// How long what failed rests before it is tried again.
@@ -74,13 +74,15 @@ impl Orchestrator {
         if member.runner.is_some() || member.attempt != version.attempt {
             return Ok(());
         }
+        let replays = version.role == Role::Candidate;
         let runner = Runner::spawn(RunnerInit {
             job: Arc::new(compiled),
             table: member.table.clone(),
             log: self.log.clone(),
             start: (*version.start).clone(),
             accepted_gaps: (*version.left_out).clone(),
-            pace: rekap_jobs::Pace::default(),
+            pace: if replays { Pace::of_replay(self.replay.cores) } else { Pace::default() },
+            throttle: self.first_limit(version.max_records_per_s).filter(|_| replays),
             memory: self.memory.clone(),
             clock: self.clock.clone(),
         });

@@ -21,6 +21,7 @@ pub(crate) use look::run_of;
 pub(crate) use persist::spawn_persist;
 
 use crate::Orchestrator;
+use crate::governor::Governor;
 use crate::react::{Action, Key, react};
 use crate::ready::{Readiness, Samples};
 
@@ -40,6 +41,8 @@ pub(crate) struct Watch {
     pub(crate) moving: BTreeMap<String, Option<Instant>>,
     /// The promotions that are watched, by job.
     pub(crate) after: BTreeMap<String, AfterSwap>,
+    /// How fast replays may read.
+    pub(crate) governor: Governor,
     /// What was tried and failed, and rests until then.
     pub(crate) resting: Vec<(Action, Instant)>,
 }
@@ -60,6 +63,7 @@ async fn tend(orchestrator: Weak<Orchestrator>, mut head: watch::Receiver<u64>, 
             next = Instant::now() + SAMPLE_EVERY;
             orchestrator.sample().await;
             orchestrator.look_after_swaps();
+            orchestrator.govern();
         }
         let facts = orchestrator.look().await;
         for action in react(&orchestrator.state(), &facts, orchestrator.clock.now()) {

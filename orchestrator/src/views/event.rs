@@ -54,7 +54,7 @@ fn shorten(what: &What, fields: &mut Map<String, Value>) {
                 "has_schema": config.schema.is_some(),
             }));
         }
-        What::Verified { .. } => {
+        What::Verified { .. } | What::Drilled { .. } => {
             if let Some(Value::Object(report)) = fields.remove("report") {
                 let short = ["verdict", "reason", "counts", "positions"];
                 fields.extend(report.into_iter().filter(|(name, _)| short.contains(&name.as_str())));

@@ -10,6 +10,8 @@ use crate::event::SteppedBack;
 pub struct GroupView {
     /// Its name: `group` in `[promote]` of its jobs.
     pub group: String,
+    /// Another one whenever one of its jobs has changed; its `ETag`.
+    pub generation: u64,
     /// Its jobs.
     pub jobs: Vec<GroupJob>,
     /// Why its last promotion cannot be taken back; null when it can.

@@ -4,6 +4,8 @@ use rekap_tables::TableSchema;
 use rekap_tiered_storage::{Positions, Timestamp};
 use serde::Serialize;
 
+use super::DrillView;
+
 /// A job.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct JobView {
@@ -24,6 +26,9 @@ pub struct JobView {
     /// Until when what was promoted is watched; see `[promote.watch]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub watched_until: Option<Timestamp>,
+    /// The last drill, and whether one goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub drill: Option<DrillView>,
     /// Until when it is frozen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub frozen_until: Option<Timestamp>,

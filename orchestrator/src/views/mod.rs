@@ -1,6 +1,7 @@
 //! What users are shown. Every field is named as the REST API names it, so that it is only serialized there.
 
 mod deployment;
+mod drill;
 mod event;
 mod group;
 mod job;
@@ -8,10 +9,11 @@ mod plan;
 mod version;
 
 pub use deployment::{Armed, Deployed, Promoted, Promotion, RolledBack};
+pub use drill::DrillView;
 pub use event::{EventView, EventsPage};
 pub use group::{GroupJob, GroupMoved, GroupSwapped, GroupView};
 pub use job::{JobView, RollbackView, TableView};
 pub use plan::{
     Change, InputChange, PlanBase, PlanInput, PlanRefusal, PlanReport, PlanRollback, ReplayGap, ReplayRange, Tiers,
 };
-pub use version::{PartitionView, ProgressView, VerificationState, VerificationView, VersionView};
+pub use version::{PartitionView, ProgressView, ThrottledView, VerificationState, VerificationView, VersionView};

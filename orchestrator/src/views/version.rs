@@ -1,6 +1,6 @@
 //! One version of a job.
 
-use rekap_jobs::{LostRange, RangeStats};
+use rekap_jobs::{LostRange, RangeStats, ThrottledBy};
 use rekap_tiered_storage::{Offset, Partition, Positions, Tier, Timestamp, TopicName};
 use serde::Serialize;
 
@@ -35,6 +35,9 @@ pub struct VersionView {
     pub attempt: u32,
     /// What decides its rows.
     pub digest: String,
+    /// The most records a second that its replay may read, where somebody said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_records_per_s: Option<u64>,
     /// When it was deployed.
     pub deployed_at: Timestamp,
     /// The ranges that are lost and that it was told to do without.
@@ -85,8 +88,22 @@ pub struct ProgressView {
     pub rate_per_s: f64,
     /// How long it will take at that rate; null while that is not known.
     pub eta_ms: Option<u64>,
+    /// Why it reads more slowly than it could; absent while it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub throttled: Option<ThrottledView>,
     /// Each partition.
     pub partitions: Vec<PartitionView>,
+}
+
+/// Why a replay reads more slowly than it could.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ThrottledView {
+    /// What limits it.
+    pub by: ThrottledBy,
+    /// The limit, in records a second.
+    pub records_per_s: u64,
+    /// In words.
+    pub reason: String,
 }
 
 /// How far a version has read of one partition.

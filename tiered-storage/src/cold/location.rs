@@ -1,9 +1,12 @@
 //! Where a cold tier lies, as an operator says it: a URL, and for S3 how to reach the bucket.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
+use object_store::ObjectStore;
 use url::Url;
 
+use super::store::ColdStore;
 use crate::LogError;
 
 /// Where the cold tier lies.
@@ -66,12 +69,18 @@ impl ColdLocation {
         self.check_endpoint()
     }
 
+    /// The store at this place, for what is no topic and lies beside the cold tier: the catalog's copy. A folder is made if need be;
+    /// nothing is sent to a bucket yet.
+    pub fn open(&self) -> Result<Arc<dyn ObjectStore>, LogError> {
+        Ok(ColdStore::open(self)?.objects())
+    }
+
     /// What the URL names.
     pub(super) fn place(&self) -> Result<Place, LogError> {
         if let Some(path) = self.url.strip_prefix("file://").or_else(|| self.url.strip_prefix("file:")) {
             return Ok(Place::Folder(path.into()));
         }
-        let refused = |why: &str| LogError::Invalid(format!("the cold tier's URL `{}` {why}", self.url));
+        let refused = |why: &str| LogError::Invalid(format!("the URL `{}` {why}", self.url));
         if !self.url.starts_with("s3://") {
             return Err(refused("is not supported: use `file:` and a folder's path, or `s3://bucket/prefix`"));
         }
@@ -90,7 +99,7 @@ impl ColdLocation {
     /// Refuses an endpoint to which events would go in the clear over a network, unless that was said aloud.
     fn check_endpoint(&self) -> Result<(), LogError> {
         let Some(endpoint) = &self.endpoint else { return Ok(()) };
-        let refused = |why: &str| LogError::Invalid(format!("the cold tier's endpoint `{endpoint}` {why}"));
+        let refused = |why: &str| LogError::Invalid(format!("the endpoint `{endpoint}` {why}"));
         let url = Url::parse(endpoint).map_err(|e| refused(&format!("is no URL: {e}")))?;
         match url.scheme() {
             "https" => Ok(()),

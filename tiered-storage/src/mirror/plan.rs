@@ -124,7 +124,7 @@ mod tests {
     const AGE: Duration = Duration::from_secs(60);
 
     fn policy() -> MirrorPolicy {
-        MirrorPolicy { topics: vec!["*".into()], max_age: AGE, max_bytes: 16_000 }
+        MirrorPolicy { max_age: AGE, max_bytes: 16_000, ..MirrorPolicy::default() }
     }
 
     /// A partition with hot records in `[earliest, end)` of 10 bytes each.

@@ -13,11 +13,16 @@ pub struct MirrorPolicy {
     pub max_age: Duration,
     /// The size at which a data file is cut.
     pub max_bytes: u64,
+    /// Join small files whenever there are some. If not, [`Mirror::compact`](super::Mirror::compact) does it when it is called.
+    pub compacts: bool,
+    /// Delete what nothing refers to, every few hours. If not, [`Mirror::clean_up`](super::Mirror::clean_up) does it when it is called.
+    pub cleans: bool,
 }
 
 impl Default for MirrorPolicy {
     fn default() -> Self {
-        MirrorPolicy { topics: vec!["*".into()], max_age: Duration::from_secs(60), max_bytes: 128_000_000 }
+        let topics = vec!["*".into()];
+        MirrorPolicy { topics, max_age: Duration::from_secs(60), max_bytes: 128_000_000, compacts: true, cleans: true }
     }
 }
 

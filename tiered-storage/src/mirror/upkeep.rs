@@ -44,11 +44,37 @@ struct Kept {
 impl Mirror {
     /// Brings the tables of all topics in order, as the background task does; for those who cannot wait for it.
     pub async fn keep_up(&self) -> Result<(), LogError> {
-        let mut upkeep = Upkeep::default();
-        for topic in self.work.log.hot.topics().await? {
-            self.work.keep(&topic, upkeep.0.entry(topic.incarnation).or_default()).await?;
+        self.compact().await?;
+        self.clean_up().await.map(drop)
+    }
+
+    /// Joins the small files of every mirrored topic until none is left to join. Answers how many were joined. A topic that fails keeps
+    /// none of the others from its turn; the first failure is the answer.
+    pub async fn compact(&self) -> Result<u64, LogError> {
+        let before = self.counted(|counts| counts.files_joined);
+        let mut failed = None;
+        for topic in self.work.mirrored().await? {
+            if let Err(error) = self.work.compact(&topic, &mut Kept::default()).await {
+                failed.get_or_insert(error);
+            }
         }
-        Ok(())
+        failed.map_or_else(|| Ok(self.counted(|counts| counts.files_joined).saturating_sub(before)), Err)
+    }
+
+    /// Deletes the files and log entries of every mirrored topic that nothing refers to any more. Answers how many were deleted.
+    pub async fn clean_up(&self) -> Result<u64, LogError> {
+        let before = self.counted(|counts| counts.objects_deleted);
+        let mut failed = None;
+        for topic in self.work.mirrored().await? {
+            if let Err(error) = self.work.clean(&topic).await {
+                failed.get_or_insert(error);
+            }
+        }
+        failed.map_or_else(|| Ok(self.counted(|counts| counts.objects_deleted).saturating_sub(before)), Err)
+    }
+
+    fn counted(&self, count: fn(&super::MirrorCounts) -> u64) -> u64 {
+        self.counts().values().map(count).sum()
     }
 }
 
@@ -73,8 +99,29 @@ impl Work {
         }
     }
 
-    /// Does what is due for one table.
+    /// The topics that are mirrored.
+    async fn mirrored(&self) -> Result<Vec<Topic>, LogError> {
+        let mut topics = self.log.hot.topics().await?;
+        topics.retain(|topic| self.policy.mirrors(&topic.name));
+        Ok(topics)
+    }
+
+    /// Does what is due for one table, as far as no schedule does it.
     async fn keep(&self, topic: &Topic, kept: &mut Kept) -> Result<(), LogError> {
+        if self.policy.compacts {
+            self.compact(topic, kept).await?;
+        }
+        self.log.cold.topic(topic).await?.checkpoint_if_due().await?;
+        let now = self.clock.now();
+        if self.policy.cleans && kept.cleaned.is_none_or(|at| now.since(at) >= CLEAN_EVERY) {
+            kept.cleaned = Some(now);
+            self.clean(topic).await?;
+        }
+        Ok(())
+    }
+
+    /// Joins small files until none is left to join.
+    async fn compact(&self, topic: &Topic, kept: &mut Kept) -> Result<(), LogError> {
         let cold = self.log.cold.topic(topic).await?;
         while cold.coverage().version.is_some() && kept.joined_at != cold.coverage().version {
             let coverage = cold.coverage();
@@ -85,15 +132,15 @@ impl Work {
             }
             self.join(&topic.name, &cold, merges).await?;
         }
-        cold.checkpoint_if_due().await?;
-        let now = self.clock.now();
-        if kept.cleaned.is_none_or(|at| now.since(at) >= CLEAN_EVERY) {
-            kept.cleaned = Some(now);
-            let cleaned = cold.clean().await?;
-            self.count(&topic.name, |counts| counts.objects_deleted += cleaned.files + cleaned.entries);
-            if cleaned.files > 0 {
-                tracing::info!(topic = %topic.name, cleaned.files, cleaned.bytes, "deleted files that nothing refers to");
-            }
+        cold.checkpoint_if_due().await.map(drop)
+    }
+
+    /// Deletes what nothing refers to.
+    async fn clean(&self, topic: &Topic) -> Result<(), LogError> {
+        let cleaned = self.log.cold.topic(topic).await?.clean().await?;
+        self.count(&topic.name, |counts| counts.objects_deleted += cleaned.files + cleaned.entries);
+        if cleaned.files > 0 {
+            tracing::info!(topic = %topic.name, cleaned.files, cleaned.bytes, "deleted files that nothing refers to");
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 //! Names end in their unit. What is counted here begins at 0 with the process; all else is what the rooms say.
 
 mod http;
+mod schedules;
 mod text;
 mod topics;
 mod versions;
@@ -26,6 +27,8 @@ pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Problem>
     text.sample("build_info", &[("version", env!("CARGO_PKG_VERSION"))], 1.0);
     versions::versions(&app, &mut text);
     versions::jobs(&app, &mut text);
+    schedules::schedules(&app, &mut text);
+    schedules::drills(&app, &mut text);
     topics::topics(&app, &mut text).await?;
     text.family("sql_queries_running", "gauge", "Queries that run now.");
     text.sample("sql_queries_running", &[], app.orchestrator().queries_running() as f64);

@@ -31,6 +31,9 @@ pub(super) fn versions(app: &App, text: &mut Text) {
     gauge("records_done", "Records read.", &|v| Some(v.progress.records_done as f64));
     gauge("records_total", "Records that there are to read.", &|v| Some(v.progress.records_total as f64));
     gauge("records_per_second", "Records read a second, lately.", &|v| Some(v.progress.rate_per_s));
+    gauge("replay_throttled_records_per_second", "The limit that a replay rests for.", &|v| {
+        v.progress.throttled.as_ref().map(|limit| limit.records_per_s as f64)
+    });
     gauge("freshness_timestamp_seconds", "The greatest value of the `time` column, in seconds since 1970.", &|v| {
         v.freshness.map(|time| time.as_micros() as f64 / 1e6)
     });

@@ -10,7 +10,7 @@ use crate::decide::{self, Promotion};
 use crate::event::{Event, Moved, What};
 use crate::phase::{Phase, Run, Standing, phase};
 use crate::ready::Conditions;
-use crate::testing::{JOB, NOON, Story, at, deployed, deployment, failure, swap, verified};
+use crate::testing::{JOB, NOON, Story, at, deployed, deployment, drilled, failure, swap, verified};
 use crate::verify::Verdict;
 
 /// The page that the tables stand in.
@@ -55,7 +55,7 @@ fn events(job: &Job) -> Vec<What> {
         What::Started { version, attempt },
         What::TableLost { version, attempt: 2 },
         What::Rebuilt { version, attempt },
-        What::Replayed { version, attempt: 2, start: at(""), left_out: vec![] },
+        What::Replayed { version, attempt: 2, start: at(""), left_out: vec![], max_records_per_s: None },
         What::Ready { version, attempt, replayed: None },
         What::NotReady { version, reason: "behind".into() },
         What::VerificationAsked { version },
@@ -72,6 +72,7 @@ fn events(job: &Job) -> Vec<What> {
         What::GroupRolledBack { group: "g".into(), swaps: vec![Moved { job: JOB.into(), swap: swap() }] },
         What::WatchPassed { version },
         What::WatchFailed { version, reason: "behind".into() },
+        drilled(version),
         What::PolicyChanged { policy: Box::default() },
         What::Frozen { until },
         What::RollbackWindowSet { until },
@@ -90,11 +91,13 @@ fn is_known(what: &What) -> bool {
         What::Paused { .. } | What::Resumed { .. } | What::Retired { .. } | What::Promoted(_) => true,
         What::RolledBack(_) | What::PolicyChanged { .. } | What::Frozen { .. } => true,
         What::GroupPromoted { .. } | What::GroupRolledBack { .. } => true,
-        What::WatchPassed { .. } | What::WatchFailed { .. } => true,
+        What::WatchPassed { .. } | What::WatchFailed { .. } | What::Drilled { .. } => true,
         What::RollbackWindowSet { .. } | What::Deleted {} | What::Answered {} => true,
         // Of a topic, not of a version.
         What::TopicCreated { .. } | What::TopicChanged { .. } | What::TopicDeleted { .. } => false,
         What::TopicLost { .. } | What::TopicMirrored { .. } => false,
+        // Of no job.
+        What::ScheduleSet { .. } | What::ScheduleRan(_) => false,
     }
 }
 
@@ -107,7 +110,7 @@ fn can_happen(job: &Job, story: &Story, what: &What) -> bool {
         What::Paused { .. } => is_some(decide::pause(job, 2)),
         What::Resumed { .. } => decide::resume(job, 2).is_ok(),
         What::VerificationAsked { .. } => is_some(decide::verify(job, 2)),
-        What::Replayed { .. } => decide::replay(job, 2, at(""), vec![]).is_ok(),
+        What::Replayed { .. } => decide::replay(job, 2, at(""), vec![], None).is_ok(),
         What::Retired { .. } => is_some(decide::retire(job, 2)) || matches!(version.role, Role::Standby { .. }),
         What::WatchPassed { .. } | What::WatchFailed { .. } => version.role == Role::Serving,
         What::Armed { .. } => version.role == Role::Candidate,
@@ -125,9 +128,12 @@ fn can_happen(job: &Job, story: &Story, what: &What) -> bool {
             crate::react::still_holds(&story.state, JOB, what, NOON) && version.role != Role::Serving
         }
         What::Deployed(_) | What::PolicyChanged { .. } | What::Frozen { .. } | What::RollbackWindowSet { .. } => true,
+        // What it found may come after the version was followed by another one, or let go.
+        What::Drilled { .. } => version.served,
         What::Deleted {} | What::Answered {} => true,
         What::TopicCreated { .. } | What::TopicChanged { .. } | What::TopicDeleted { .. } => false,
         What::TopicLost { .. } | What::TopicMirrored { .. } => false,
+        What::ScheduleSet { .. } | What::ScheduleRan(_) => false,
     }
 }
 

@@ -1,0 +1,132 @@
+//! A group of two jobs that is promoted, taken back and promoted again, with a crash after every single step: at no moment has one of
+//! its aliases moved without the other.
+
+use super::*;
+use crate::decide::GroupPromotion;
+use crate::group::moved;
+use crate::views::GroupSwapped;
+
+const GROUP: &str = "prices";
+const JOBS: [&str; 2] = ["left", "right"];
+
+/// The spec of one of the jobs.
+fn member(job: &str) -> rekap_jobs::JobSpec {
+    let mut spec = spec(&format!("group = \"{GROUP}\""));
+    spec.name = job.to_owned();
+    spec
+}
+
+impl Machine {
+    fn deploy_member(&mut self, job: &'static str, digest: &str) -> Result<(), Crash> {
+        let (spec, start, key) = (member(job), Positions::new(), format!("{job} {digest}"));
+        let answer = self.book().write(&request(&key), job, |state, _| {
+            let DeployDecision::New(version, what) = decide::deploy(state, &spec, digest, &topics(), &start, false)
+            else {
+                panic!("a request that was answered is not decided again");
+            };
+            let (job, digest, warnings) = (job.to_owned(), digest.to_owned(), vec![]);
+            let answer = Deployed { job, version, digest, created: true, policy_changed: false, warnings };
+            Ok((Some(what), answer))
+        });
+        answer.unwrap();
+        self.step(format!("deploy {key}: record"))
+    }
+
+    fn promote_group(&mut self, key: &str) -> Result<(), Crash> {
+        if self.book().answered::<GroupSwapped>(&request(key)).unwrap().is_some() {
+            return Ok(());
+        }
+        let asked = GroupPromotion { versions: JOBS.map(|job| (job.to_owned(), 2)).into(), force: vec![] };
+        let met = |_: &crate::state::Job, _: &crate::state::Version| -> Conditions {
+            [("caught_up".to_owned(), Condition::met(""))].into_iter().collect()
+        };
+        let now = rekap_tiered_storage::Clock::now(&*self.clock);
+        let orders = decide::promote_group(&self.book().state(), GROUP, &asked, met, "ann", now).unwrap();
+        self.swap_group(orders, key, |group, swaps| What::GroupPromoted { group, swaps })
+    }
+
+    fn roll_back_group(&mut self, key: &str) -> Result<(), Crash> {
+        if self.book().answered::<GroupSwapped>(&request(key)).unwrap().is_some() {
+            return Ok(());
+        }
+        let orders = decide::roll_back_group(&self.book().state(), GROUP).unwrap();
+        self.swap_group(orders, key, |group, swaps| What::GroupRolledBack { group, swaps })
+    }
+
+    /// Holds what serves in each job, lets the others arrive, records one event for all, lets go.
+    fn swap_group(
+        &mut self,
+        orders: Vec<Order>,
+        key: &str,
+        event: fn(String, Vec<crate::event::Moved>) -> What,
+    ) -> Result<(), Crash> {
+        for order in &orders {
+            self.held.extend(order.from.map(|from| (order.job.clone(), from)));
+            self.step(format!("{key}: hold {}", order.job))?;
+        }
+        self.end += 3;
+        self.read_on();
+        let mut planned = vec![];
+        for order in orders {
+            let here = self.tables[&self.table_of(&(order.job.clone(), order.to))];
+            self.step(format!("{key}: {} arrives", order.job))?;
+            planned.push((order, at(&format!("ticks/0={here}")), SteppedBack::new()));
+        }
+        let written = self.book().write::<GroupSwapped>(&request(key), "", |state, now| {
+            let (swaps, answer) = moved(state, now, GROUP, planned, 1)?;
+            Ok((Some(event(GROUP.into(), swaps)), answer))
+        });
+        written.unwrap();
+        self.step(format!("{key}: record"))?;
+        self.held.clear();
+        self.step(format!("{key}: release"))
+    }
+
+    /// What each of the jobs serves. They were moved together or not at all.
+    pub(super) fn serving(&self) -> [Option<u32>; 2] {
+        let state = self.book().state();
+        JOBS.map(|job| state.job(job).ok().and_then(|job| Some(job.serving()?.number)))
+    }
+}
+
+/// Two versions of both jobs: promoted together, taken back, promoted again.
+fn a_life_together(plan: Plan) -> Machine {
+    let mut machine = Machine::new(plan);
+    for digest in ["one", "two"] {
+        for job in JOBS {
+            machine.insist(|m| m.deploy_member(job, digest));
+        }
+    }
+    let both = |m: &Machine, version| assert_eq!(m.serving(), [Some(version), Some(version)]);
+    both(&machine, 1);
+    machine.insist(|m| m.promote_group("promote both"));
+    both(&machine, 2);
+    machine.insist(|m| m.roll_back_group("take both back"));
+    both(&machine, 1);
+    machine.insist(|m| m.promote_group("promote both again"));
+    both(&machine, 2);
+    machine.clock.advance(Duration::from_secs(25 * 3600));
+    machine.insist(|m| m.settle());
+    machine
+}
+
+#[test]
+fn a_crash_after_any_single_step_of_a_groups_life_moves_all_of_its_aliases_or_none() {
+    let whole = a_life_together(Plan::Never);
+    let of_groups = |machine: &Machine| machine.history().iter().filter(|event| event.starts_with("group.")).count();
+    assert_eq!(of_groups(&whole), 3);
+    assert_eq!(whole.tables.keys().map(TableId::to_string).collect::<Vec<_>>(), ["left@2.1", "right@2.1"]);
+    for step in 1..=whole.steps.len() {
+        let crashed = a_life_together(Plan::After(step));
+        assert_eq!(crashed.crashed, [whole.steps[step - 1].clone()], "the step that was meant is the one that failed");
+        assert_eq!(crashed.history(), whole.history(), "a crash after `{}`", whole.steps[step - 1]);
+        assert_eq!((crashed.serving(), of_groups(&crashed)), (whole.serving(), 3));
+        assert!(crashed.tables.keys().eq(whole.tables.keys()));
+    }
+}
+
+#[test]
+fn a_group_whose_process_dies_twice_after_every_step_gets_there_all_the_same() {
+    let (whole, crashed) = (a_life_together(Plan::Never), a_life_together(Plan::FirstTimes(2)));
+    assert_eq!((crashed.history(), crashed.serving()), (whole.history(), whole.serving()));
+}
