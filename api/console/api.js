@@ -14,17 +14,10 @@ export class Problem extends Error {
 /** No answer came: whether the request took effect is unknown. */
 export class Unreachable extends Error {}
 
-/** Tells "up" and "down" as the server comes and goes, and "token" when it wants one. */
+/** Tells "up" and "down" as the server comes and goes, and "login" when it wants to know who asks. */
 export const connection = new EventTarget();
 
 let up = true;
-const TOKEN = "rekap.token";
-
-export const token = {
-  get: () => sessionStorage.getItem(TOKEN),
-  set: (value) => (value ? sessionStorage.setItem(TOKEN, value) : sessionStorage.removeItem(TOKEN)),
-};
-
 function told(reachable) {
   if (reachable !== up) {
     up = reachable;
@@ -33,12 +26,6 @@ function told(reachable) {
 }
 
 export const isUp = () => up;
-
-/** The headers of every request. */
-export function headers(more = {}) {
-  const secret = token.get();
-  return { ...(secret ? { authorization: `Bearer ${secret}` } : {}), ...more };
-}
 
 /** Sends a request and gives the response, once it is neither a rejection nor lost. */
 export async function send(method, path, { body, type = "application/json", ifMatch, signal, key } = {}) {
@@ -49,11 +36,11 @@ export async function send(method, path, { body, type = "application/json", ifMa
       signal,
       body,
       redirect: "error",
-      headers: headers({
+      headers: {
         ...(body === undefined ? {} : { "content-type": type }),
         ...(ifMatch === undefined || ifMatch === null ? {} : { "if-match": `"${ifMatch}"` }),
         ...(key ? { "idempotency-key": key } : {}),
-      }),
+      },
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
@@ -62,7 +49,7 @@ export async function send(method, path, { body, type = "application/json", ifMa
   }
   told(true);
   if (response.ok) return response;
-  if (response.status === 401) connection.dispatchEvent(new Event("token"));
+  if (response.status === 401) connection.dispatchEvent(new Event("login"));
   const problem = await response.json().catch(() => ({}));
   throw new Problem(problem, response.status);
 }

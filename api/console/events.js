@@ -29,6 +29,7 @@ const TELL = {
   ],
   "version.failed": (e) => ["cross", "bad", `v${e.version} failed: ${failureOf(e.reason)}`],
   "version.armed": (e) => ["check", "calm", `v${e.version} will be promoted as soon as it is ready`],
+  "version.approved": (e) => ["check", "calm", `v${e.version} approved; it is promoted once somebody else asks for it too`],
   "version.aborted": (e) => ["dash", "quiet", `v${e.version} given up`],
   "version.paused": (e) => ["pause", "warn", `v${e.version} paused`],
   "version.resumed": (e) => ["half", "quiet", `v${e.version} resumed`],
@@ -56,6 +57,8 @@ const TELL = {
   "job.frozen": (e) => ["pause", "warn", `frozen until ${time(e.until)}`],
   "job.rollback_window_set": (e) => ["target", "calm", `former versions are kept warm until ${time(e.until)}`],
   "job.deleted": () => ["cross", "bad", "job deleted"],
+  "token.created": (e) => ["check", "calm", `token ${e.id} made for ${e.name}, ${e.role}`],
+  "token.revoked": (e) => ["cross", "warn", `token ${e.id} revoked`],
   "request.answered": () => ["ring", "quiet", "a repeated request was answered"],
 };
 

@@ -1,10 +1,10 @@
 // Starts the console: its pages, the rail beside them, the keyboard, and what is said when the server goes away.
 
-import { connection, token } from "./api.js";
-import { dialog } from "./dialog.js";
+import { connection } from "./api.js";
 import { draw, h } from "./dom.js";
 import { keyboard } from "./keyboard.js";
-import { button, field } from "./parts.js";
+import { askWhoItIs } from "./login.js";
+import { button } from "./parts.js";
 import { rail } from "./rail.js";
 import { page, start } from "./router.js";
 import { watchWorld, world } from "./world.js";
@@ -48,41 +48,7 @@ connection.addEventListener("up", () => {
   draw(banner);
 });
 
-let asking = false;
-connection.addEventListener("token", () => {
-  if (asking) return;
-  asking = true;
-  let typed = "";
-  const box = dialog("This server wants a token", (self) =>
-    h(
-      "form",
-      {
-        onsubmit: (e) => {
-          e.preventDefault();
-          token.set(typed.trim());
-          self.close();
-          location.reload();
-        },
-      },
-      h("p", "It is kept in this tab only, and sent with every request."),
-      field(
-        "Token",
-        h("input", {
-          type: "password",
-          autocomplete: "off",
-          required: true,
-          oninput: (e) => {
-            typed = e.target.value;
-          },
-        }),
-      ),
-      h("div.dialog-actions", h("button.button.primary", { type: "submit" }, "Use it")),
-    ),
-  );
-  box.node.addEventListener("close", () => {
-    asking = false;
-  });
-});
+connection.addEventListener("login", askWhoItIs);
 
 watchWorld();
 rail(document.getElementById("rail"));

@@ -5,6 +5,7 @@ import { draw, h } from "./dom.js";
 import { icon, mark } from "./icons.js";
 import { showPalette, showShortcuts } from "./keyboard.js";
 import { isBusy } from "./status.js";
+import { logout, session, whoami } from "./session.js";
 import { nextTheme, themeName } from "./themes.js";
 import { floorPercent, progress } from "./format.js";
 import { world } from "./world.js";
@@ -80,6 +81,12 @@ export function rail(place) {
           icon("sun"),
           themeName(),
         ),
+        session.who?.tokens &&
+          h(
+            "button.plain",
+            { type: "button", onclick: logout, "aria-label": `${session.who.name}, ${session.who.role}: log out` },
+            `${session.who.name} · log out`,
+          ),
         h(
           "button.plain",
           { type: "button", onclick: showShortcuts, "aria-keyshortcuts": "?", "aria-label": "Keyboard shortcuts" },
@@ -90,6 +97,7 @@ export function rail(place) {
   world.addEventListener("change", render);
   window.addEventListener("rekap:page", render);
   render();
+  whoami().then(render, () => {});
 }
 
 function link(href, drawing, words, more) {

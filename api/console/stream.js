@@ -1,7 +1,5 @@
-// Server-sent events over fetch: unlike EventSource it sends a token, and it lets go of its connection while the page is hidden, since
+// Server-sent events over fetch: unlike EventSource it says where to go on, and it lets go of its connection while the page is hidden, since
 // a browser has only a few for all its tabs.
-
-import { headers } from "./api.js";
 
 const RETRY_MS = 2000;
 
@@ -16,7 +14,7 @@ export async function follow(path, last, seen, signal) {
     document.addEventListener("visibilitychange", hidden);
     try {
       const told = { accept: "text/event-stream", "last-event-id": String(last) };
-      const response = await fetch(path, { headers: headers(told), signal: AbortSignal.any([signal, leave.signal]) });
+      const response = await fetch(path, { headers: told, signal: AbortSignal.any([signal, leave.signal]) });
       if (response.status === 404) return;
       for await (const event of events(response.ok ? response.body : null)) {
         last = event.id ?? last;

@@ -11,6 +11,6 @@ mod problem;
 mod quickstart;
 mod server;
 
-pub use config::{Cold, Config, ConfigError, DEFAULT_LISTEN, Log, LogFormat, LogKind, Mirror, Server};
+pub use config::{Cold, Config, ConfigError, DEFAULT_LISTEN, Log, LogFormat, LogKind, Mirror, Server, TlsFiles};
 pub use problem::{Case, PROBLEM_JSON, Problem};
 pub use server::{Rekap, Running, StartError};

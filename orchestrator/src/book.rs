@@ -119,8 +119,14 @@ impl Book {
             (None, None) => return Ok(answer),
         };
         let request = by.request.as_ref().map(|request| keep(request, &answer)).transpose()?;
-        let draft =
-            Draft { at: now, actor: by.actor.clone(), note: by.note.clone(), request, event: Event::new(job, what) };
+        let draft = Draft {
+            at: now,
+            actor: by.actor.clone(),
+            address: by.address.clone(),
+            note: by.note.clone(),
+            request,
+            event: Event::new(job, what),
+        };
         let entry = self.catalog.append(draft)?;
         self.publish(&state, &entry);
         steps::passed("catalog.published", &entry.event);

@@ -10,6 +10,8 @@ const REKAP: &str = "rekap";
 pub struct By {
     /// Who asks: the name of a token.
     pub actor: String,
+    /// The address that they asked from, where they asked over the network.
+    pub address: Option<String>,
     /// What they say about it; kept in the catalog.
     pub note: Option<String>,
     /// Names the request, so that sending it again does not do it again.

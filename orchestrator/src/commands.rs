@@ -14,9 +14,9 @@ use serde_json::Value;
 
 use crate::decide::{self, DeployDecision, PromoteDecision};
 use crate::event::{Cause, Event, What};
-use crate::state::{Job, State};
+use crate::state::{Approval, Job, State};
 use crate::verify::{plan_checks, plan_live_checks};
-use crate::views::{Armed, Deployed, PlanBase, Promoted, Promotion, RolledBack};
+use crate::views::{Approved, Armed, Deployed, PlanBase, Promoted, Promotion, RolledBack};
 use crate::{By, CatalogError, Orchestrator, Rejection};
 
 impl Orchestrator {
@@ -78,6 +78,7 @@ impl Orchestrator {
             PromoteDecision::Swap(order) => self.promote_now(order, conditions, by).await.map(Promotion::Promoted),
             PromoteDecision::Serves => self.answer_serving(job, version, by).await.map(Promotion::Promoted),
             PromoteDecision::Arm(_) => self.arm(job, version, by).await.map(Promotion::Armed),
+            PromoteDecision::Approve(_) => self.approve(job, version, asked.force, by).await.map(Promotion::Approved),
         }
     }
 
@@ -99,6 +100,30 @@ impl Orchestrator {
             Ok(((!armed).then_some(What::Armed { version }), answer))
         })
         .await
+    }
+
+    async fn approve(&self, job: &str, version: u32, force: Vec<String>, by: By) -> Result<Approved, Rejection> {
+        let (name, actor) = (job.to_owned(), by.actor.clone());
+        self.write(&by, job, move |state, _| {
+            let job = state.job(&name)?;
+            let found = job.version(version)?;
+            let approval = Approval { by: actor.clone(), force: force.clone() };
+            let what = What::Approved { version, attempt: found.attempt, force };
+            let answer = Approved {
+                job: name,
+                version,
+                approved_by: actor,
+                waits_for: "a promotion by somebody else, whose token has another name".into(),
+                generation: job.generation,
+            };
+            Ok(((found.approved != Some(approval)).then_some(what), answer))
+        })
+        .await
+    }
+
+    /// True when promotions of the job take two people.
+    pub fn takes_two_people(&self, job: &str) -> bool {
+        self.state().job(job).is_ok_and(|job| job.policy.two_people)
     }
 
     /// Moves the alias back to the version that served before, or to an earlier one, within 250 ms.

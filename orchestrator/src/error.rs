@@ -37,6 +37,9 @@ pub enum Rejection {
         /// The version asked for.
         version: u32,
     },
+    /// There is no such token.
+    #[error("there is no token `{0}`")]
+    UnknownToken(String),
     /// The spec or its query was refused.
     #[error("{detail}")]
     Refused {
@@ -253,7 +256,7 @@ impl Rejection {
             Rejection::UnknownJob(_) | Rejection::UnknownVersion { .. } | Rejection::NotVerified { .. } => {
                 Kind::NotFound
             }
-            Rejection::NotServing(_) | Rejection::UnknownGroup(_) => Kind::NotFound,
+            Rejection::NotServing(_) | Rejection::UnknownGroup(_) | Rejection::UnknownToken(_) => Kind::NotFound,
             Rejection::NotDrilled(_) | Rejection::UnknownSchedule(_) => Kind::NotFound,
             Rejection::DrillRunning(_) | Rejection::ScheduleRunning(_) => Kind::Conflict,
             Rejection::NotInGroup { .. } => Kind::Invalid,
@@ -292,6 +295,7 @@ impl Rejection {
             Rejection::Frozen { .. } => "FROZEN",
             Rejection::Moved { .. } | Rejection::GroupMoved { .. } => "GENERATION_MOVED",
             Rejection::UnknownGroup(_) => "UNKNOWN_GROUP",
+            Rejection::UnknownToken(_) => "UNKNOWN_TOKEN",
             Rejection::NotInGroup { .. } => "NOT_IN_GROUP",
             Rejection::NothingToPromote(_) => "NOTHING_TO_PROMOTE",
             Rejection::GroupNotReady { .. } => "NOT_READY",
@@ -342,6 +346,7 @@ impl Rejection {
             Rejection::Moved { job, .. } => format!("look again (GET /v1/jobs/{job}) and decide on what you see"),
             Rejection::GroupMoved { group, .. } => format!("look again (GET /v1/groups/{group}) and decide on what you see"),
             Rejection::UnknownGroup(_) => "set `group` in `[promote]` of its jobs, or correct the name".into(),
+            Rejection::UnknownToken(_) => "`rekap token list` lists the tokens with their ids".into(),
             Rejection::NotInGroup { group, .. } => format!("set `group = \"{group}\"` in its `[promote]`, or leave it out"),
             Rejection::NothingToPromote(_) => "deploy a new version of one of its jobs".into(),
             Rejection::GroupNotReady { .. } => "wait until every job is ready, or force a condition other than caught_up".into(),

@@ -13,6 +13,7 @@ use serde_json::Value;
 
 use crate::Report;
 use crate::schedules::Ran;
+use crate::token::Token;
 
 /// Something that happened to one job, or to a topic.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -156,6 +157,17 @@ pub enum What {
     Armed {
         /// The version.
         version: u32,
+    },
+    /// Somebody approved that the version be promoted; it is once somebody else asks for it too.
+    #[serde(rename = "version.approved")]
+    Approved {
+        /// The version.
+        version: u32,
+        /// The attempt that was looked at.
+        attempt: u32,
+        /// The conditions that may be waived.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        force: Vec<String>,
     },
     /// The candidate was given up.
     #[serde(rename = "version.aborted")]
@@ -301,6 +313,18 @@ pub enum What {
     /// A schedule's time came.
     #[serde(rename = "schedule.ran")]
     ScheduleRan(Box<Ran>),
+    /// Somebody made a token. Its secret is not recorded, only the secret's hash.
+    #[serde(rename = "token.created")]
+    TokenCreated {
+        /// The token.
+        token: Box<Token>,
+    },
+    /// Somebody revoked a token.
+    #[serde(rename = "token.revoked")]
+    TokenRevoked {
+        /// Its id.
+        id: String,
+    },
     /// A request was answered without changing anything; only its idempotency key is kept.
     #[serde(rename = "request.answered")]
     Answered {},

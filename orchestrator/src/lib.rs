@@ -41,6 +41,7 @@ mod swap;
 mod swaps;
 #[cfg(test)]
 mod testing;
+mod token;
 mod topics;
 mod verify;
 pub mod views;
@@ -61,4 +62,5 @@ pub use schedules::{
 };
 pub use schema::{ColumnChange, ColumnChangeKind};
 pub use sql::{SqlError, SqlLimits};
+pub use token::{Ended, Issued, Scope, Token, TokenRole};
 pub use verify::{Change, CheckResult, ColumnResult, Counts, Report, Sample, Types, Verdict};

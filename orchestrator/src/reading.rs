@@ -126,6 +126,7 @@ impl Orchestrator {
             reason: version.failure.clone().or_else(|| failing(member.as_ref()?)).map(|failure| failure.to_string()),
             problem: member.as_ref().and_then(problem),
             armed: version.armed.is_some(),
+            approved_by: version.approved.as_ref().map(|approval| approval.by.clone()),
             rolled_back: version.rolled_back,
             attempt: version.attempt,
             digest: version.digest.clone(),

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::fleet::Member;
 use crate::orchestrator::blocking;
 use crate::state::{Job, Version};
-use crate::{Orchestrator, Rejection, sql};
+use crate::{Orchestrator, Rejection, Scope, sql};
 
 impl Orchestrator {
     /// The table that an alias serves now, with its version.
@@ -70,14 +70,21 @@ impl Orchestrator {
 
     /// Answers one SELECT over `live.<alias>`, `version."<alias>@<n>"` and `log.<topic>`.
     pub async fn sql(&self, query: &str) -> Result<SendableRecordBatchStream, Rejection> {
+        self.sql_within(query, &Scope::default()).await
+    }
+
+    /// The same for who sees no more than that: nothing else is there to be named.
+    pub async fn sql_within(&self, query: &str, scope: &Scope) -> Result<SendableRecordBatchStream, Rejection> {
         let state = self.state();
         // All of one state, so that a query over several aliases sees a group moved, or not.
-        let live = state.jobs().filter_map(|job| Some((job.name.clone(), self.served_in(job)?)));
-        let versions = state.live().filter_map(|(job, version)| {
+        let live = state.jobs().filter(|job| scope.has_job(&job.name));
+        let live = live.filter_map(|job| Some((job.name.clone(), self.served_in(job)?)));
+        let versions = state.live().filter(|(job, _)| scope.has_job(&job.name)).filter_map(|(job, version)| {
             let table = self.version_table(&job.name, version.number).ok()?;
             Some((format!("{}@{}", job.name, version.number), table))
         });
-        let tables = sql::SqlTables { live: live.collect(), versions: versions.collect(), log: self.log.clone() };
+        let (live, versions) = (live.collect(), versions.collect());
+        let tables = sql::SqlTables { live, versions, log: self.log.clone(), scope: scope.clone() };
         Ok(self.sql.query(tables, query).await?)
     }
 

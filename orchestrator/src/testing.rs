@@ -104,7 +104,7 @@ impl Story {
     pub(crate) fn then(&mut self, what: What) {
         let (seq, at) = (self.state.seq + 1, self.now.unwrap_or(NOON));
         let event = Event::new(JOB, what);
-        self.state.apply(&Entry { seq, at, actor: "ann".into(), note: None, request: None, event });
+        self.state.apply(&Entry { seq, at, actor: "ann".into(), address: None, note: None, request: None, event });
     }
 
     pub(crate) fn job(&self) -> &crate::state::Job {

@@ -99,7 +99,7 @@ impl Rekap {
         let asked = PromotionRequest::default();
         match self.orchestrator.promote("bpi", version, asked, By::actor("ann")).await? {
             Promotion::Promoted(promoted) => Ok(promoted),
-            Promotion::Armed(armed) => panic!("{armed:?}"),
+            waits => panic!("{waits:?}"),
         }
     }
 

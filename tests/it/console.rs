@@ -1,5 +1,6 @@
 //! The console, as people use it: in a real browser, by clicks and keys.
 
+mod login;
 mod pages;
 mod stage;
 mod story;

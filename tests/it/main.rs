@@ -28,6 +28,7 @@ mod refusals;
 mod s3_faults;
 mod s3_loop;
 mod schedules;
+mod security;
 mod slow_versions;
 mod sql;
 mod swaps;

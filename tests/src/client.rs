@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, Url};
 use serde_json::Value;
 
@@ -49,6 +49,22 @@ impl Client {
     /// A client of the server at `root`, for example `http://127.0.0.1:7480`.
     pub fn new(root: &str) -> Self {
         Client { http: reqwest::Client::new(), root: root.parse().expect("a server's address is a URL") }
+    }
+
+    /// A client of a server whose certificate is this one, or signed by it.
+    pub fn trusting(root: &str, pem: &str) -> Self {
+        let certificate = reqwest::Certificate::from_pem(pem.as_bytes()).expect("a certificate");
+        let http = reqwest::Client::builder().add_root_certificate(certificate).build().expect("a client");
+        Client { http, ..Client::new(root) }
+    }
+
+    /// The same server, asked by whoever has this token.
+    pub fn with_token(&self, token: &str) -> Self {
+        let mut said = HeaderValue::from_str(&format!("Bearer {token}")).expect("a header's value");
+        said.set_sensitive(true);
+        let headers = HeaderMap::from_iter([(AUTHORIZATION, said)]);
+        let http = reqwest::Client::builder().default_headers(headers).build().expect("a client");
+        Client { http, root: self.root.clone() }
     }
 
     /// The server's address.

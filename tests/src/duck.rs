@@ -117,7 +117,7 @@ fn scripts() -> PathBuf {
 }
 
 /// A Python with the pinned packages, made at first need and kept in cargo's target folder.
-fn python() -> &'static Path {
+pub fn python() -> &'static Path {
     static READY: OnceLock<PathBuf> = OnceLock::new();
     READY.get_or_init(|| {
         let venv = target_folder().join("python");

@@ -35,7 +35,7 @@ pub use binary::{Called, Cli, rekap, repository, target_folder};
 pub use browser::{Browser, keys};
 pub use candles::Candles;
 pub use client::{Answer, Client, NDJSON, Request, Unreachable};
-pub use duck::{Duck, Took};
+pub use duck::{Duck, Took, python};
 pub use events::{Events, object_schema};
 pub use github::GitHubHour;
 pub use job::Job;

@@ -52,7 +52,9 @@ export function promote(job, version, views, spec, done) {
       ),
     done: (answer) => {
       toast(
-        answer.armed
+        answer.approved_by
+          ? `v${answer.version} is approved by ${answer.approved_by}; it waits for somebody else to promote it too`
+          : answer.armed
           ? `v${answer.version} is promoted once it is ready`
           : `v${answer.serving} serves; readers were held ${duration(answer.swap_ms)}`,
       );

@@ -36,6 +36,9 @@ pub(super) struct Global {
     /// The token to say who you are
     #[arg(long, global = true, env = "REKAP_TOKEN", hide_env_values = true)]
     pub(super) token: Option<String>,
+    /// The certificate that the server's is signed by, as PEM [default: those that this machine trusts]
+    #[arg(long, global = true, env = "REKAP_CA", value_name = "FILE")]
+    pub(super) ca: Option<PathBuf>,
     /// Print what the server answers, as JSON
     #[arg(long, global = true)]
     pub(super) json: bool,
@@ -248,6 +251,9 @@ pub(super) enum Verb {
     /// The cold tier's state
     #[command(subcommand)]
     Mirror(MirrorVerb),
+    /// Who may do what
+    #[command(subcommand)]
+    Token(TokenVerb),
     /// The audit log
     Audit {
         /// Check the hash chain
@@ -411,6 +417,39 @@ pub(super) enum MirrorVerb {
         /// The topic
         topic: String,
     },
+}
+
+/// `rekap token …`
+#[derive(Debug, Subcommand)]
+pub(super) enum TokenVerb {
+    /// Make a token and print it, this once
+    Create {
+        /// Who is to hold it; the audit log knows them by it
+        name: String,
+        /// What it may do: viewer, developer, operator or admin
+        #[arg(long)]
+        role: String,
+        /// Only these jobs, with * for any text; repeat it for several [default: all]
+        #[arg(long, value_name = "PATTERN")]
+        job: Vec<String>,
+        /// Only these topics, with * for any text; repeat it for several [default: all]
+        #[arg(long, value_name = "PATTERN")]
+        topic: Vec<String>,
+        /// For how long it is good [default: until it is revoked]
+        #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+        expires: Option<Duration>,
+        #[command(flatten)]
+        note: Note,
+    },
+    /// List the tokens, without what is secret of them
+    List,
+    /// Revoke a token: the next request with it is refused
+    Revoke {
+        /// Its id
+        id: String,
+    },
+    /// Say whose token one has, and what it may do
+    Whoami,
 }
 
 /// `rekap audit …`

@@ -1,5 +1,7 @@
 //! The REST client of the command line: JSON in, JSON out, a rejection as a [`Failure`].
 
+use std::path::Path;
+
 use reqwest::{Method, RequestBuilder, Response};
 use serde_json::{Map, Value};
 
@@ -7,7 +9,7 @@ use super::failure::Failure;
 use crate::Problem;
 
 /// One server, as one user.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Client {
     http: reqwest::Client,
     url: String,
@@ -18,6 +20,21 @@ impl Client {
     /// A client of the server at `url`.
     pub(crate) fn new(url: &str, token: Option<String>) -> Self {
         Client { http: reqwest::Client::new(), url: url.trim_end_matches('/').to_owned(), token }
+    }
+
+    /// The same, which also trusts the certificates in that file, beside those that the machine trusts.
+    pub(crate) fn trusting(url: &str, token: Option<String>, ca: Option<&Path>) -> Result<Self, Failure> {
+        let Some(ca) = ca else { return Ok(Client::new(url, token)) };
+        let unusable = |reason: String| Failure::Usage(format!("--ca {}: {reason}", ca.display()));
+        let pem = std::fs::read(ca).map_err(|e| unusable(e.to_string()))?;
+        let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| unusable(e.to_string()))?;
+        if certificates.is_empty() {
+            return Err(unusable("there is no certificate in it".into()));
+        }
+        let builder =
+            certificates.into_iter().fold(reqwest::Client::builder(), reqwest::ClientBuilder::add_root_certificate);
+        let http = builder.build().map_err(|e| unusable(e.to_string()))?;
+        Ok(Client { http, ..Client::new(url, token) })
     }
 
     /// The server's URL.

@@ -84,6 +84,10 @@ pub(super) async fn promote(s: &Session, version: &VersionRef, how: Promotion) -
     let done = s.client.post(&format!("{}/promote", path(version)), &body).await?;
     s.out.answer(&done, |out, done| match done["serving"].as_u64() {
         Some(n) if n == u64::from(version.version) => show_swap(out, done),
+        _ if !done["approved_by"].is_null() => {
+            let (by, waits) = (cell(&done["approved_by"]), cell(&done["waits_for"]));
+            out.line(format!("{}@{} is approved by {by}, and waits for {waits}", version.job, version.version))
+        }
         _ => out.line(format!("{}@{} will serve as soon as it is ready", version.job, version.version)),
     })?;
     if how.watch { watch::until(s, version, "Serving", None, watch::Told::Live).await.map(drop) } else { Ok(()) }

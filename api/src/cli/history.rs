@@ -57,7 +57,8 @@ fn told(out: &Out, event: &Value) -> String {
 
 /// A field of an event that fits into its line.
 fn fact((name, value): (&String, &Value)) -> Option<String> {
-    let shown = ["seq", "at", "actor", "type", "note", "job", "version", "digest", "state"].contains(&name.as_str());
+    let shown =
+        ["seq", "at", "actor", "address", "type", "note", "job", "version", "digest", "state"].contains(&name.as_str());
     let small = matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(true));
     if shown || !small {
         return None;

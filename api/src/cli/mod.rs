@@ -25,6 +25,7 @@ pub(crate) mod serve;
 mod shell;
 mod tables;
 mod test;
+mod tokens;
 mod topics;
 mod tree;
 pub(crate) mod watch;
@@ -75,7 +76,8 @@ fn fail(out: &Out, failure: &Failure) -> ExitCode {
 
 /// Runs one verb.
 async fn run(global: Global, verb: Verb, out: Out) -> Result<ExitCode, Failure> {
-    let session = Session { client: Client::new(&global.url, global.token), out };
+    let client = Client::trusting(&global.url, global.token, global.ca.as_deref())?;
+    let session = Session { client, out };
     let s = &session;
     match verb {
         Verb::Serve { config, insecure, log_format } => serve::serve(config.as_deref(), insecure, log_format).await,
@@ -116,6 +118,7 @@ async fn run(global: Global, verb: Verb, out: Out) -> Result<ExitCode, Failure> 
         Verb::Sql { query, format } => tables::sql(s, &query, format.as_deref()).await,
         Verb::DeadLetters { version, limit } => tables::dead_letters(s, &version, limit).await,
         Verb::History { job, limit } => history::history(s, &job, limit).await,
+        Verb::Token(verb) => tokens::token(s, verb).await,
         Verb::Audit { verb } => history::audit(s, verb.is_some()).await,
         Verb::Catalog(verb) => catalog::catalog(s, verb).await,
         Verb::Doctor { config } => crate::doctor::run(&out, config.as_deref()).await,

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::Config;
+use super::{Config, TlsFiles};
 
 /// Variables of this prefix override the file: `REKAP__LOG__KIND` is `kind` of `[log]`.
 const PREFIX: &str = "REKAP__";
@@ -43,8 +43,8 @@ pub enum ConfigError {
     },
     /// Listening beyond loopback without protection.
     #[error(
-        "server.listen = \"{0}\" is reachable from other machines, and TLS and tokens are not built yet; \
-         listen on 127.0.0.1, or say --insecure"
+        "server.listen = \"{0}\" is reachable from other machines: give it a certificate ([server.tls] with cert and key) and do not \
+         turn tokens off, listen on 127.0.0.1, or say --insecure"
     )]
     OpenServer(SocketAddr),
     /// A schedule that cannot be kept.
@@ -87,6 +87,9 @@ impl Config {
     /// Makes relative paths start at `folder`.
     fn anchored(mut self, folder: &Path) -> Config {
         self.data = folder.join(self.data);
+        if let Some(TlsFiles { cert, key }) = &mut self.server.tls {
+            (*cert, *key) = (folder.join(&*cert), folder.join(&*key));
+        }
         if let Some(path) = self.cold.url.as_deref().and_then(|url| url.strip_prefix("file:")) {
             let path = path.strip_prefix("//").filter(|path| path.starts_with('/')).unwrap_or(path);
             self.cold.url = Some(format!("file:{}", folder.join(path).display()));
@@ -181,5 +184,17 @@ mod tests {
         assert!(matches!(config.check(), Err(ConfigError::OpenServer(_))));
         config.server.insecure = true;
         assert!(config.check().is_ok());
+        assert!(!config.server.wants_tokens());
+    }
+
+    #[test]
+    fn a_server_beyond_loopback_needs_both_a_certificate_and_tokens() {
+        let beyond = |more: &str| load(&format!("[server]\nlisten = \"0.0.0.0:7480\"\n{more}"), &[]).unwrap();
+        let tls = "[server.tls]\ncert = \"c.pem\"\nkey = \"k.pem\"";
+        assert!(beyond(tls).check().is_ok() && beyond(tls).server.wants_tokens());
+        assert!(beyond(tls).server.tls.unwrap().cert.is_absolute(), "it lies beside the configuration");
+        assert!(matches!(beyond("tokens = true").check(), Err(ConfigError::OpenServer(_))));
+        assert!(matches!(beyond(&format!("tokens = false\n{tls}")).check(), Err(ConfigError::OpenServer(_))));
+        assert!(!load("", &[]).unwrap().server.wants_tokens(), "loopback needs none");
     }
 }

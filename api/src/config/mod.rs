@@ -74,11 +74,42 @@ pub struct Server {
     /// Listen beyond loopback without TLS and tokens. Only said on the command line, never in a file.
     #[serde(skip)]
     pub insecure: bool,
+    /// Requests need a token. When it is not said: beyond loopback they do, unless the server is `insecure`.
+    pub tokens: Option<bool>,
+    /// The certificate; without one the server speaks plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// What senders may take.
+    pub limits: Limits,
     /// How many bytes of records may be on their way into the log at once; who sends more is told to wait.
     #[serde(deserialize_with = "bytes")]
     pub max_ingest: u64,
     /// How the server's log is written.
     pub log: LogFormat,
+}
+
+/// `[server.tls]`: PEM files, read again when they change.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    /// The certificate, and those that it is signed by.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
+/// `[server.limits]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Connections at once; further ones wait until one of them ends.
+    pub connections: usize,
+    /// Requests that are answered at once; further ones are told to come again.
+    pub requests: usize,
+    /// Requests a second of one token, or of one address without a token; 0 sets no bound.
+    pub requests_per_second: u32,
+    /// How long the head of a request may take, and how long a connection may wait for its next request.
+    #[serde(deserialize_with = "duration")]
+    pub head_time: Duration,
 }
 
 /// How the server's log is written.
@@ -188,9 +219,25 @@ impl Default for Server {
             listen: DEFAULT_LISTEN.parse().expect("a socket address"),
             hosts: Vec::new(),
             insecure: false,
+            tokens: None,
+            tls: None,
+            limits: Limits::default(),
             max_ingest: 256 << 20,
             log: LogFormat::Text,
         }
+    }
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits { connections: 10_000, requests: 1_000, requests_per_second: 0, head_time: Duration::from_secs(60) }
+    }
+}
+
+impl Server {
+    /// True when requests need a token.
+    pub fn wants_tokens(&self) -> bool {
+        self.tokens.unwrap_or(!self.listen.ip().is_loopback() && !self.insecure)
     }
 }
 
@@ -215,7 +262,8 @@ impl Default for Mirror {
 impl Config {
     /// Refuses what this build cannot do, and what would put an open server on a network by accident.
     pub fn check(&self) -> Result<(), ConfigError> {
-        if !self.server.listen.ip().is_loopback() && !self.server.insecure {
+        let guarded = self.server.tls.is_some() && self.server.wants_tokens();
+        if !self.server.listen.ip().is_loopback() && !self.server.insecure && !guarded {
             return Err(ConfigError::OpenServer(self.server.listen));
         }
         if self.log.kind == LogKind::Kafka && self.log.bootstrap.is_none() {

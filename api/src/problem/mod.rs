@@ -132,6 +132,9 @@ impl IntoResponse for Problem {
         let body = serde_json::to_vec(&self).expect("a problem is plain JSON");
         let media = [(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON))];
         let mut response = (self.status(), media, body).into_response();
+        if self.status == StatusCode::UNAUTHORIZED.as_u16() {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"rekap\""));
+        }
         if let Some(seconds) = self.facts.get(RETRY_AFTER).and_then(Value::as_u64) {
             response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
         }

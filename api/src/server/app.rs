@@ -15,6 +15,7 @@ use rekap_tiered_storage::{
 };
 use tokio_util::sync::CancellationToken;
 
+use super::access::Sessions;
 use super::ingest::Ingest;
 use super::metrics::HttpMetrics;
 use super::{StartError, blocking};
@@ -39,6 +40,7 @@ struct Rooms {
     log: Log,
     http: HttpMetrics,
     ingest: Ingest,
+    sessions: Sessions,
     /// Held while a topic is made or changed: its new configuration is computed from the present one.
     altering: tokio::sync::Mutex<()>,
     /// A compiled writer for each topic, with the configuration that it was compiled from.
@@ -49,7 +51,7 @@ struct Rooms {
 
 impl App {
     /// Opens every room under the data folder, in the order in which they need each other.
-    pub(super) async fn open(config: &Config, stop: CancellationToken) -> Result<App, StartError> {
+    pub(super) async fn open(config: &Config, port: u16, stop: CancellationToken) -> Result<App, StartError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let path = config.data.clone();
         let folder = blocking(move || DataFolder::open(&path)).await.map_err(cannot("the data folder"))?;
@@ -94,6 +96,7 @@ impl App {
             log,
             http: HttpMetrics::default(),
             ingest: Ingest::new(config.server.max_ingest),
+            sessions: Sessions::new(port, config.server.tls.is_some()),
             altering: tokio::sync::Mutex::default(),
             writers: Mutex::default(),
             stop,
@@ -124,6 +127,11 @@ impl App {
     /// The bytes being appended.
     pub(super) fn ingest(&self) -> &Ingest {
         &self.0.ingest
+    }
+
+    /// The console's sessions.
+    pub(super) fn sessions(&self) -> &Sessions {
+        &self.0.sessions
     }
 
     /// A topic by the name in the path. A name that no topic can have is the name of none.

@@ -13,9 +13,10 @@ use rekap_orchestrator::By;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use utoipa::ToSchema;
 
+use super::access::Caller;
 use super::once::Once;
 use super::strict::Strict;
 use crate::Problem;
@@ -24,6 +25,8 @@ use crate::Problem;
 const MAX_COMMAND_BYTES: usize = 2 << 20;
 /// How much of a body that is too large is still read, so that the client sees the answer instead of a broken pipe.
 const MAX_DRAINED_BYTES: usize = 256 << 20;
+/// How long a body may take in all: the largest one at 1 Mbit/s.
+const MAX_BODY_TIME: Duration = Duration::from_secs(10 * 60);
 /// How long a body may pause. What it has taken so far is held for it, so a sender that stands still is let go.
 const MAX_PAUSE: Duration = Duration::from_secs(30);
 
@@ -42,7 +45,10 @@ pub(super) async fn drain(body: Body) {
 pub(super) async fn read_body(body: Body, limit: usize) -> Result<Bytes, Problem> {
     let (mut kept, mut seen) = (BytesMut::new(), 0_usize);
     let mut chunks = body.into_data_stream();
-    while let Some(chunk) = timeout(MAX_PAUSE, chunks.next()).await.map_err(|_| too_slow())? {
+    let end = Instant::now() + MAX_BODY_TIME;
+    while let Some(chunk) =
+        timeout_at(end, timeout(MAX_PAUSE, chunks.next())).await.and_then(|in_time| in_time).map_err(|_| too_slow())?
+    {
         let chunk = chunk.map_err(|e| bad_body(format!("the body broke off: {e}")))?;
         seen += chunk.len();
         match seen {
@@ -59,7 +65,11 @@ fn too_slow() -> Problem {
     Problem::new(
         StatusCode::REQUEST_TIMEOUT,
         "BODY_TOO_SLOW",
-        format!("nothing more of the body came for {} s", MAX_PAUSE.as_secs()),
+        format!(
+            "nothing more of the body came for {} s, or all of it took more than {} s",
+            MAX_PAUSE.as_secs(),
+            MAX_BODY_TIME.as_secs()
+        ),
         "send the request again; with the same Idempotency-Key nothing is done twice",
     )
 }
@@ -159,6 +169,8 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
 
 /// A command: its arguments, and who wants it how.
 pub(super) struct Command<T> {
+    /// Who wants it.
+    pub(super) caller: Caller,
     /// The arguments.
     pub(super) body: T,
     /// Why, in the words of whoever wants it.
@@ -170,10 +182,16 @@ pub(super) struct Command<T> {
 }
 
 impl<T> Command<T> {
-    /// Who asks for it. There are no tokens yet, so it is whoever can reach the server.
+    /// Who asks for it, and from where.
     pub(super) fn by(&self) -> By {
         let request = self.once.as_ref().map(Once::request);
-        By { actor: "local".to_owned(), note: self.note.clone(), request, if_match: self.if_match }
+        By {
+            actor: self.caller.actor().to_owned(),
+            address: self.caller.address(),
+            note: self.note.clone(),
+            request,
+            if_match: self.if_match,
+        }
     }
 }
 
@@ -183,6 +201,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Command<T> {
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let (parts, body) = request.into_parts();
         NoQuery::check(&parts)?;
+        let caller = Caller::of(&parts);
         let bytes = read_body(body, MAX_COMMAND_BYTES).await?;
         let mut fields = fields(&parts.headers, &bytes)?;
         let note = match fields.remove("note") {
@@ -191,7 +210,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Command<T> {
             Some(other) => return Err(unfit(format!("`note` is {other}, not text"))),
         };
         let body = serde_path_to_error::deserialize(Value::Object(fields)).map_err(|e| misfit(&e))?;
-        Ok(Command { body, note, once: parts.extensions.get::<Once>().cloned(), if_match: if_match(&parts.headers)? })
+        Ok(Command {
+            caller,
+            body,
+            note,
+            once: parts.extensions.get::<Once>().cloned(),
+            if_match: if_match(&parts.headers)?,
+        })
     }
 }
 

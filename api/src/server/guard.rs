@@ -117,7 +117,7 @@ fn foreign_host(host: &str) -> Problem {
 }
 
 /// 403: a web page of another origin asks for a change.
-fn foreign_origin(origin: Option<&str>, site: Option<&str>) -> Problem {
+pub(super) fn foreign_origin(origin: Option<&str>, site: Option<&str>) -> Problem {
     let from = origin.or(site).unwrap_or("an unknown origin");
     Problem::new(
         StatusCode::FORBIDDEN,

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
+use super::access::Caller;
 use super::extract::Query;
 use super::list::page_size;
 use crate::Problem;
@@ -79,6 +80,7 @@ pub(super) async fn history(
 pub(super) async fn events(
     State(app): State<App>,
     Path(job): Path<String>,
+    caller: Caller,
     headers: HeaderMap,
 ) -> Result<Sse<impl Stream<Item = Result<Event, Infallible>>>, Problem> {
     let last = headers.get("last-event-id").map(|id| id.to_str().unwrap_or("").trim().parse());
@@ -91,15 +93,18 @@ pub(super) async fn events(
     })?;
     app.orchestrator().job(&job)?;
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
-    Ok(Sse::new(follow(app, job, last.unwrap_or(0))).keep_alive(keep_alive))
+    Ok(Sse::new(follow(app, caller, job, last.unwrap_or(0))).keep_alive(keep_alive))
 }
 
-/// Every event of a job after `seq`, for as long as the server runs and the catalog can be read.
-fn follow(app: App, job: String, mut seq: u64) -> impl Stream<Item = Result<Event, Infallible>> {
+/// Every event of a job after `seq`, for as long as the server runs, the catalog can be read, and the caller's token holds.
+fn follow(app: App, caller: Caller, job: String, mut seq: u64) -> impl Stream<Item = Result<Event, Infallible>> {
     async_stream::stream! {
         let mut head = app.orchestrator().head();
         loop {
             head.mark_unchanged();
+            if !caller.token().is_none_or(|id| app.orchestrator().token_holds(id)) {
+                return;
+            }
             let Ok(page) = app.orchestrator().history(&job, seq, PAGE).await else { return };
             let more = page.next_cursor.is_some();
             for event in &page.events {

@@ -5,6 +5,7 @@ use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rekap_jobs::JobSpec;
+use rekap_orchestrator::TokenRole;
 use rekap_orchestrator::views::PlanBase;
 use rekap_tiered_storage::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -12,6 +13,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::App;
+use super::access::Caller;
 use super::extract::{Command, NoQuery, Nothing, Query};
 use super::list::{ListQuery, listing, page};
 use crate::Problem;
@@ -36,8 +38,10 @@ pub(super) struct Deploy {
 
 impl Deploy {
     /// The spec, which has to be of the job in the path.
-    fn spec(self, job: &str) -> Result<JobSpec, Problem> {
+    /// It reads what its deployer may read.
+    fn spec(self, job: &str, caller: &Caller) -> Result<JobSpec, Problem> {
         let spec = JobSpec::from_json(self.spec, self.query)?;
+        spec.inputs.values().try_for_each(|input| caller.may_topic(input.topic.as_str()))?;
         if spec.name == job {
             return Ok(spec);
         }
@@ -57,11 +61,15 @@ impl Deploy {
 pub(super) async fn plan(
     State(app): State<App>,
     Path(job): Path<String>,
-    Command { body, .. }: Command<Deploy>,
+    Command { body, caller, .. }: Command<Deploy>,
 ) -> Result<Answer<impl Serialize>, Problem> {
-    let spec = body.spec(&job)?;
+    let spec = body.spec(&job, &caller)?;
     Ok(Answer(app.orchestrator().plan(&spec).await?))
 }
+
+/// Why nobody is second on a server without tokens.
+const ONE_PERSON: &str = "`promote.two_people`: this server has no tokens, so everybody is `local` and nobody is the second; \
+    set `tokens = true` in [server]";
 
 /// Deploys a version.
 #[utoipa::path(post, path = "/v1/jobs/{job}/versions", tag = "jobs", params(("job" = String, Path)), request_body = Deploy,
@@ -76,7 +84,20 @@ pub(super) async fn deploy(
 ) -> Result<(StatusCode, Answer<impl Serialize>), Problem> {
     let by = command.by();
     let (rebuild, plan) = (command.body.rebuild, command.body.plan.clone());
-    let deployed = app.orchestrator().deploy_planned(command.body.spec(&job)?, rebuild, plan, by).await?;
+    let spec = command.body.spec(&job, &command.caller)?;
+    // What is promoted by itself is promoted by whoever deploys it.
+    if spec.promote.auto {
+        command.caller.at_least(TokenRole::Operator)?;
+    }
+    let two_people = spec.promote.two_people;
+    // Otherwise one person could do away with the second one.
+    if !two_people && app.orchestrator().takes_two_people(&job) {
+        command.caller.at_least(TokenRole::Admin)?;
+    }
+    let mut deployed = app.orchestrator().deploy_planned(spec, rebuild, plan, by).await?;
+    if two_people && command.caller.issued().is_none() {
+        deployed.warnings.push(ONE_PERSON.into());
+    }
     let status = if deployed.created { StatusCode::CREATED } else { StatusCode::OK };
     Ok((status, Answer(deployed)))
 }
@@ -86,9 +107,12 @@ pub(super) async fn deploy(
     responses((status = 200, description = "`{jobs: [...], next_cursor?}`", body = Object)))]
 pub(super) async fn list_jobs(
     State(app): State<App>,
+    caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Answer<Value>, Problem> {
-    let (jobs, next) = page(app.orchestrator().jobs(), &query, |job| &job.job)?;
+    let (mut jobs, scope) = (app.orchestrator().jobs(), caller.scope());
+    jobs.retain(|job| scope.has_job(&job.job));
+    let (jobs, next) = page(jobs, &query, |job| &job.job)?;
     Ok(listing("jobs", jobs, next))
 }
 

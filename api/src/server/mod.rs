@@ -3,6 +3,7 @@
 //! It holds no state of its own. When the process dies, what was acknowledged is in the rooms; the next start opens them again and
 //! goes on with whatever was under way.
 
+mod access;
 mod app;
 mod body;
 mod describe;
@@ -13,6 +14,7 @@ mod health;
 mod history;
 mod ingest;
 mod jobs;
+mod limits;
 mod list;
 mod mend;
 mod metrics;
@@ -21,10 +23,14 @@ mod records;
 mod router;
 mod runbooks;
 mod schedules;
+mod serving;
+mod sessions;
 mod sql;
 mod strict;
 mod tables;
 mod text;
+mod tls;
+mod tokens;
 mod topics;
 mod trace;
 mod versions;
@@ -40,7 +46,9 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::{Config, ConfigError};
-use guard::Guard;
+use router::Front;
+use serving::Serving;
+use tls::Tls;
 
 pub(crate) use app::App;
 
@@ -78,6 +86,7 @@ pub struct Rekap;
 pub struct Running {
     /// Where it listens (the real port, also when the configuration said 0).
     pub addr: SocketAddr,
+    scheme: &'static str,
     stop: CancellationToken,
     served: JoinHandle<()>,
     app: App,
@@ -92,16 +101,26 @@ impl Rekap {
         let listener = TcpListener::bind(addr).await.map_err(refused)?;
         let addr = listener.local_addr().map_err(refused)?;
         let stop = CancellationToken::new();
-        let app = App::open(&config, stop.clone()).await?;
-        let served = tokio::spawn(serve(listener, app.clone(), Guard::of(&config.server), stop.clone()));
-        Ok(Running { addr, stop, served, app })
+        let app = App::open(&config, addr.port(), stop.clone()).await?;
+        if config.server.wants_tokens() {
+            access::first_admin(&app).await?;
+        }
+        let tls = match config.server.tls.clone() {
+            Some(files) => Some(Tls::open(files).await?),
+            None => None,
+        };
+        let scheme = if tls.is_some() { "https" } else { "http" };
+        let router = router::router(app.clone(), &Front::of(&app, &config.server));
+        let serving = Serving { router, tls, limits: config.server.limits, stop: stop.clone() };
+        let served = tokio::spawn(serve(listener, app.clone(), serving));
+        Ok(Running { addr, scheme, stop, served, app })
     }
 }
 
 impl Running {
     /// The server's URL.
     pub fn url(&self) -> String {
-        format!("http://{}", self.addr)
+        format!("{}://{}", self.scheme, self.addr)
     }
 
     /// Comes when the disk has refused a write and takes writes again: the rooms go on once they are opened anew.
@@ -120,15 +139,17 @@ impl Running {
 }
 
 /// Answers requests until `stop`, then until those under way have ended or the grace is over.
-async fn serve(listener: TcpListener, app: App, guard: Guard, stop: CancellationToken) {
-    let router = router::router(app.clone(), guard);
-    let serving = axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+async fn serve(listener: TcpListener, app: App, serving: Serving) {
+    let stop = serving.stop.clone();
+    if let Some(tls) = serving.tls.clone() {
+        tokio::spawn(tls.keep_fresh(stop.clone()));
+    }
     let overdue = async {
         stop.cancelled().await;
         tokio::time::sleep(GRACE).await;
     };
     tokio::select! {
-        ended = async { serving.await } => if let Err(e) = ended { tracing::error!("listening ended: {e}") },
+        () = serving.serve(listener) => {},
         () = overdue => tracing::warn!("requests were still under way after {GRACE:?}; they are cut off"),
     }
     app.close().await;

@@ -16,6 +16,7 @@ use rekap_orchestrator::{Hash, RequestKey};
 use sha2::{Digest, Sha256};
 
 use super::App;
+use super::access::Caller;
 use super::extract::read_body;
 use crate::Problem;
 
@@ -47,6 +48,10 @@ impl Once {
         })?;
         let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
         let mut hash = Sha256::new();
+        // What one was answered is not for another to ask for.
+        if let Some(id) = Caller::of(parts).token() {
+            hash.update(id);
+        }
         for part in [parts.method.as_str().as_bytes(), target.as_bytes(), body] {
             hash.update((part.len() as u64).to_le_bytes());
             hash.update(part);
@@ -62,8 +67,10 @@ impl Once {
 
 /// Answers a command that carries a key; everything else passes.
 pub(super) async fn once(State(app): State<App>, request: Request, next: Next) -> Response {
-    let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
-    if reads || !request.headers().contains_key("idempotency-key") {
+    let changes = matches!(*request.method(), Method::POST | Method::PUT | Method::DELETE | Method::PATCH);
+    // A login is done anew each time, and nobody's body is held for them before they have said who they are.
+    let stranger = request.extensions().get::<Caller>().is_none_or(Caller::is_stranger);
+    if !changes || stranger || !request.headers().contains_key("idempotency-key") {
         return next.run(request).await;
     }
     match keyed(&app, request, next).await {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json as Answer;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, header};
+use axum::response::{IntoResponse, Response};
 use rekap_tiered_storage::{
     AppendKey, Appended, LogBatch, NewRecord, Offset, Partition, Start, Tier, Timestamp, Topic,
 };
@@ -151,22 +152,30 @@ struct HeaderView<'a> {
     value: Option<Text<'a>>,
 }
 
+/// A page of records.
+#[derive(Debug, Serialize, ToSchema)]
+struct RecordsView<'a> {
+    records: Vec<RecordView<'a>>,
+    /// Where the next page begins.
+    next_offset: u64,
+}
+
 /// Records of one partition over both tiers.
 #[utoipa::path(get, path = "/v1/topics/{topic}/records", tag = "topics", params(("topic" = String, Path), ReadQuery),
-    responses((status = 200, description = "`{records: [...], next_offset}`", body = [RecordView]), (status = 404, body = Problem),
+    responses((status = 200, description = "`{records: [...], next_offset}`", body = RecordsView), (status = 404, body = Problem),
         (status = 409, description = "the records were lost before they were mirrored", body = Problem)))]
 pub(super) async fn read(
     State(app): State<App>,
     Path(name): Path<String>,
     Query(query): Query<ReadQuery>,
-) -> Result<Answer<Value>, Problem> {
+) -> Result<Response, Problem> {
     let topic = app.topic(&name).await?;
     let limit = page_size(query.limit)?;
     let partition = Partition(query.partition);
     let from = start(&app, &topic, partition, query.from.as_deref().unwrap_or("beginning")).await?;
     let (batches, next) = app.log().records(&topic, partition, from, limit).await?;
-    let views: Vec<_> = batches.iter().flat_map(|(tier, batch)| views(*tier, batch)).collect();
-    Ok(Answer(serde_json::json!({"records": views, "next_offset": next.get()})))
+    let records = batches.iter().flat_map(|(tier, batch)| views(*tier, batch)).collect();
+    Ok(Answer(RecordsView { records, next_offset: next.get() }).into_response())
 }
 
 /// The offset that `from` comes to.

@@ -6,14 +6,16 @@ use utoipa::openapi::OpenApi as Described;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use super::access::{Access, access};
 use super::describe::described;
 use super::guard::{Guard, guard};
+use super::limits::{self, Crowd};
 use super::{
-    App, groups, health, history, jobs, metrics, once, records, runbooks, schedules, sql, tables, topics, trace,
-    versions,
+    App, groups, health, history, jobs, metrics, once, records, runbooks, schedules, sessions, sql, tables, tokens,
+    topics, trace, versions,
 };
-use crate::console;
 use crate::problem::layer::problems_only;
+use crate::{Server, console};
 
 /// The frame of the document; the paths come from the routes.
 #[derive(OpenApi)]
@@ -63,6 +65,9 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(tables::get_table))
         .routes(routes!(tables::rows))
         .routes(routes!(sql::sql))
+        .routes(routes!(tokens::create_token, tokens::list_tokens))
+        .routes(routes!(tokens::revoke_token))
+        .routes(routes!(sessions::whoami, sessions::login, sessions::logout))
         .routes(routes!(health::healthz))
         .routes(routes!(health::readyz))
         .routes(routes!(metrics::metrics))
@@ -76,14 +81,31 @@ async fn openapi() -> Json<Described> {
     Json(described(routes().into_openapi()))
 }
 
-/// The whole service: routes, the console beside them, a guard in front, counts, and one form for every rejection.
-pub(super) fn router(app: App, admitted: Guard) -> Router {
+/// What stands in front of every route, the outermost first.
+pub(super) struct Front {
+    guard: Guard,
+    crowd: Crowd,
+    access: Access,
+}
+
+impl Front {
+    /// As the server is told.
+    pub(super) fn of(app: &App, server: &Server) -> Self {
+        let access = Access::of(app.clone(), server, &routes().into_openapi());
+        Front { guard: Guard::of(server), crowd: Crowd::of(&server.limits), access }
+    }
+}
+
+/// The whole service: routes, the console beside them, all that stands in front, counts, and one form for every rejection.
+pub(super) fn router(app: App, front: &Front) -> Router {
     let (router, _) = routes().split_for_parts();
     router
         .merge(console::routes())
         .layer(middleware::from_fn_with_state(app.clone(), once::once))
         .layer(middleware::from_fn(problems_only))
-        .layer(middleware::from_fn_with_state(admitted, guard))
+        .layer(middleware::from_fn_with_state(front.access.clone(), access))
+        .layer(middleware::from_fn_with_state(front.crowd.clone(), limits::admit))
+        .layer(middleware::from_fn_with_state(front.guard.clone(), guard))
         .layer(middleware::from_fn_with_state(app.clone(), metrics::count))
         .layer(middleware::from_fn(trace::traced))
         .with_state(app)

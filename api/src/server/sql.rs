@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::App;
+use super::access::Caller;
 use super::extract::Json;
 use crate::Problem;
 
@@ -56,8 +57,12 @@ impl Format {
     responses((status = 200, description = "`{rows: [...]}`, CSV with a header line, or an Arrow IPC stream", body = Object),
         (status = 409, description = "offsets that the query reads were lost meanwhile", body = Problem),
         (status = 422, description = "anything but one SELECT over what there is, or one that takes too much", body = Problem)))]
-pub(super) async fn sql(State(app): State<App>, Json(Sql { query, format }): Json<Sql>) -> Result<Response, Problem> {
-    let mut rows = app.orchestrator().sql(&query).await?;
+pub(super) async fn sql(
+    State(app): State<App>,
+    caller: Caller,
+    Json(Sql { query, format }): Json<Sql>,
+) -> Result<Response, Problem> {
+    let mut rows = app.orchestrator().sql_within(&query, &caller.scope()).await?;
     if let (Format::Json, Some(name)) = (format, twice(&rows.schema())) {
         return Err(Problem::unprocessable(
             "DUPLICATE_COLUMN",

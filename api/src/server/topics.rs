@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::App;
+use super::access::Caller;
 use super::extract::{Command, NoQuery, Nothing, Query};
 use super::list::{ListQuery, listing, page};
 use crate::Problem;
@@ -271,9 +272,11 @@ fn invalid(status: StatusCode, error: &InvalidTopicConfig) -> Problem {
     responses((status = 200, description = "`{topics: [...], next_cursor?}`", body = Object)))]
 pub(super) async fn list_topics(
     State(app): State<App>,
+    caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Answer<Value>, Problem> {
-    let topics = app.log().hot.topics().await?;
+    let (mut topics, scope) = (app.log().hot.topics().await?, caller.scope());
+    topics.retain(|topic| scope.has_topic(topic.name.as_str()));
     let (topics, next_cursor) = page(topics, &query, |topic| topic.name.as_str())?;
     let mut views = Vec::with_capacity(topics.len());
     for topic in topics {

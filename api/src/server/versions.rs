@@ -126,7 +126,7 @@ pub(super) struct Promote {
 /// Lets the alias serve this version.
 #[utoipa::path(post, path = "/v1/jobs/{job}/versions/{n}/promote", tag = "versions", params(("job" = String, Path), ("n" = u32, Path)),
     request_body = Promote, responses((status = 200, description = "it serves", body = Object),
-        (status = 202, description = "it will, once it is ready", body = Object),
+        (status = 202, description = "it will, once it is ready (`armed`), or once somebody else asks too (`approved_by`)", body = Object),
         (status = 409, description = "`NOT_READY` or `PROMOTION_CALLED_OFF`, with the conditions", body = Problem),
         (status = 412, body = Problem)))]
 pub(super) async fn promote(
@@ -140,7 +140,7 @@ pub(super) async fn promote(
     let promotion = app.orchestrator().promote(&job, n, request, by).await?;
     let status = match promotion {
         Promotion::Promoted(_) => StatusCode::OK,
-        Promotion::Armed(_) => StatusCode::ACCEPTED,
+        Promotion::Armed(_) | Promotion::Approved(_) => StatusCode::ACCEPTED,
     };
     Ok((status, Answer(promotion)))
 }

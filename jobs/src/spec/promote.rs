@@ -16,6 +16,9 @@ use super::{SpecError, WatchPolicy};
 pub struct PromotePolicy {
     /// Promote without being asked once a version is ready.
     pub auto: bool,
+    /// A promotion takes two people: it is done once another one than the first has asked for it too.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub two_people: bool,
     /// How far behind the readable end a ready version may be.
     pub max_lag: Span,
     /// For how long all conditions have to hold before a version is ready.
@@ -52,6 +55,7 @@ impl Default for PromotePolicy {
         let seconds = |n| Span(Duration::from_secs(n));
         PromotePolicy {
             auto: false,
+            two_people: false,
             max_lag: seconds(1),
             ready_for: seconds(5),
             stall_timeout: seconds(10 * 60),
@@ -83,6 +87,7 @@ impl PromotePolicy {
         let rollback_window = span("rollback_window", defaults.rollback_window)?;
         let policy = PromotePolicy {
             auto: fields.boolean("auto")?.unwrap_or(defaults.auto),
+            two_people: fields.boolean("two_people")?.unwrap_or(defaults.two_people),
             max_lag,
             ready_for,
             stall_timeout,
@@ -96,6 +101,14 @@ impl PromotePolicy {
         if policy.auto && policy.group.is_some() {
             let detail = "cannot be true in a group, whose jobs are promoted together";
             return Err(SpecError::new("promote.auto", detail, "leave out `auto`, or `group`"));
+        }
+        if policy.two_people && policy.auto {
+            let detail = "cannot be true where `auto` is: nobody is asked then";
+            return Err(SpecError::new("promote.two_people", detail, "leave out `two_people`, or `auto`"));
+        }
+        if policy.two_people && policy.group.is_some() {
+            let detail = "is not built for a group, whose jobs are promoted together";
+            return Err(SpecError::new("promote.two_people", detail, "leave out `two_people`, or `group`"));
         }
         Ok(policy)
     }

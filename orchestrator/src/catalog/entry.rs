@@ -86,6 +86,8 @@ pub struct Draft {
     pub at: Timestamp,
     /// Who did it.
     pub actor: String,
+    /// The address that they asked from, where they asked over the network.
+    pub address: Option<String>,
     /// What they said about it.
     pub note: Option<String>,
     /// The request that is answered with it.
@@ -103,6 +105,8 @@ pub struct Entry {
     pub at: Timestamp,
     /// Who did it: a person's token name, or `rekap` itself.
     pub actor: String,
+    /// The address that they asked from, where they asked over the network.
+    pub address: Option<String>,
     /// What they said about it.
     pub note: Option<String>,
     /// The request that it answered.
@@ -114,6 +118,8 @@ pub struct Entry {
 /// What an entry holds beside its place in the chain. Larger ones are kept in a document of their own.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Body {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) address: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) note: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]

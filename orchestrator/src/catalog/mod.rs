@@ -137,8 +137,8 @@ impl Catalog {
     pub fn append(&self, draft: Draft) -> Result<Entry, CatalogError> {
         let mut head = self.head.lock().expect("no holder of this lock panics");
         let last = head.ok_or(CatalogError::Unknown)?;
-        let Draft { at, actor, note, request, event } = draft;
-        let body = Body { note, request, event };
+        let Draft { at, actor, address, note, request, event } = draft;
+        let body = Body { address, note, request, event };
         let (inline, document) = self.hold(&body)?;
         let line = Line { seq: last.seq + 1, prev: last.hash, at, actor: actor.clone(), body: inline, document };
         let bytes = serde_json::to_vec(&line).map_err(CatalogError::encoding)?;
@@ -149,7 +149,8 @@ impl Catalog {
         steps::passed("catalog.synced", &body.event);
         *head = Some(next);
         head::tell(&self.folder, &next);
-        Ok(Entry { seq: next.seq, at, actor, note: body.note, request: body.request, event: body.event })
+        let Body { address, note, request, event } = body;
+        Ok(Entry { seq: next.seq, at, actor, address, note, request, event })
     }
 
     /// The entries after `after`, in order.
@@ -209,8 +210,8 @@ impl Catalog {
             }
             (None, None) => return Err(unreadable("it has no body".into())),
         };
-        let Body { note, request, event } = body.map_err(|e| unreadable(e.to_string()))?;
-        Ok(Entry { seq, at, actor, note, request, event })
+        let Body { address, note, request, event } = body.map_err(|e| unreadable(e.to_string()))?;
+        Ok(Entry { seq, at, actor, address, note, request, event })
     }
 
     /// The body for the entry itself or, where it is too large, the hash of the document that now holds it.

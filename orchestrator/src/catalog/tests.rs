@@ -8,6 +8,7 @@ fn draft(version: u32, note: Option<&str>) -> Draft {
     Draft {
         at: Timestamp::from_micros(1_700_000_000_000_000 + i64::from(version)),
         actor: "ann".into(),
+        address: None,
         note: note.map(str::to_owned),
         request: None,
         event: Event::new("bpi", What::Paused { version }),

@@ -72,7 +72,8 @@ pub fn promote_group(
         let promotion = Promotion { force: asked.force.clone(), when_ready: false };
         match promote(job, number, &promotion, found, (actor, None), now) {
             Ok(PromoteDecision::Swap(order)) => orders.push(order),
-            Ok(PromoteDecision::Serves | PromoteDecision::Arm(_)) => {}
+            // A policy of two people has no group.
+            Ok(PromoteDecision::Serves | PromoteDecision::Arm(_) | PromoteDecision::Approve(_)) => {}
             Err(Rejection::NotReady { job, conditions, .. }) => drop(unready.insert(job, conditions)),
             Err(other) => return Err(other),
         }

@@ -8,12 +8,14 @@ mod group;
 mod swap;
 #[cfg(test)]
 mod tests;
+mod token;
 
 pub use deploy::{DeployDecision, deploy, still_as_planned};
 pub use group::{
     GroupPromotion, admit_to_group, group_generation, members, newest_candidate, promote_group, roll_back_group,
 };
-pub use swap::{Order, PromoteDecision, Promotion, Target, promote, roll_back};
+pub use swap::{Order, PromoteDecision, Promotion, Target, lacks_second, promote, roll_back};
+pub use token::{create_token, revoke_token};
 
 use rekap_jobs::LostRange;
 use rekap_tiered_storage::{Positions, Timestamp};

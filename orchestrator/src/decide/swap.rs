@@ -6,7 +6,7 @@ use super::{admit, refuse_others, wrong_phase};
 use crate::Rejection;
 use crate::event::Cause;
 use crate::ready::{Conditions, FORCIBLE};
-use crate::state::{Job, Role};
+use crate::state::{Approval, Job, Role, Version};
 
 /// A swap that may be carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,6 +41,8 @@ pub enum PromoteDecision {
     Serves,
     /// It is promoted as soon as it is ready; `true` when that was said before.
     Arm(bool),
+    /// It waits for a second person; `true` when this very approval was given before.
+    Approve(bool),
     /// It takes over now.
     Swap(Order),
 }
@@ -66,13 +68,20 @@ pub fn promote(
         Role::Candidate | Role::Standby { .. } => refuse_others(job, actor, now)?,
     }
     let unmet = |(name, condition): (&String, &crate::Condition)| !condition.met && !asked.force.contains(name);
-    if conditions.iter().any(unmet) {
-        return match asked.when_ready && version.role == Role::Candidate {
-            true => Ok(PromoteDecision::Arm(version.armed.is_some())),
-            false => Err(Rejection::NotReady { job: job.name.clone(), version: number, conditions }),
-        };
+    let ready = !conditions.iter().any(unmet);
+    let may_wait = asked.when_ready && version.role == Role::Candidate;
+    if !ready && !may_wait {
+        return Err(Rejection::NotReady { job: job.name.clone(), version: number, conditions });
     }
-    let forced = asked.force.iter().filter(|name| conditions.get(*name).is_some_and(|c| !c.met)).cloned().collect();
+    let forced: Vec<String> =
+        asked.force.iter().filter(|name| conditions.get(*name).is_some_and(|c| !c.met)).cloned().collect();
+    if lacks_second(job, version, actor, &forced) {
+        let approval = Approval { by: actor.to_owned(), force: asked.force.clone() };
+        return Ok(PromoteDecision::Approve(version.approved == Some(approval)));
+    }
+    if !ready {
+        return Ok(PromoteDecision::Arm(version.armed.is_some()));
+    }
     let from = job.serving().map(|serving| serving.number);
     Ok(PromoteDecision::Swap(Order {
         job: job.name.clone(),
@@ -82,6 +91,11 @@ pub fn promote(
         cause: Cause::Asked,
         forced,
     }))
+}
+
+/// True while a promotion by `actor` takes a second person who has not asked for it yet. While nothing serves, nobody is misled.
+pub fn lacks_second(job: &Job, version: &Version, actor: &str, forced: &[String]) -> bool {
+    job.policy.two_people && job.serving().is_some() && !version.is_approved_by_another(actor, forced)
 }
 
 /// Where a rollback would go.

@@ -183,3 +183,66 @@ fn a_new_version_carries_all_that_it_needs_to_be_compiled_again() {
     assert_eq!(*made, expected);
     assert_eq!(made.topics, BTreeMap::from_iter(topics()));
 }
+
+/// Version 1 serves, version 2 is a candidate, and promotions take two people.
+fn of_two_people() -> Story {
+    let mut story = serving_and_candidate();
+    story.then(crate::event::What::PolicyChanged { policy: Box::new(spec("two_people = true").promote) });
+    story
+}
+
+fn asked_by(story: &Story, actor: &str, asked: &Promotion, unmet: &[&str]) -> PromoteDecision {
+    promote(story.job(), 2, asked, conditions(unmet), (actor, None), NOON).unwrap()
+}
+
+fn approved(force: &[&str]) -> crate::event::What {
+    let force = force.iter().map(|name| (*name).to_owned()).collect();
+    crate::event::What::Approved { version: 2, attempt: 1, force }
+}
+
+#[test]
+fn where_it_takes_two_people_the_first_approves_and_only_another_one_swaps() {
+    let mut story = of_two_people();
+    let plain = Promotion::default();
+    assert_eq!(asked_by(&story, "ann", &plain, &[]), PromoteDecision::Approve(false));
+    // A story's events are ann's.
+    story.then(approved(&[]));
+    assert_eq!(asked_by(&story, "ann", &plain, &[]), PromoteDecision::Approve(true));
+    assert!(matches!(asked_by(&story, "bob", &plain, &[]), PromoteDecision::Swap(_)));
+    assert!(
+        roll_back(story.job(), None).is_err_and(|e| e.code() == "NOTHING_TO_ROLL_BACK"),
+        "it asks nobody a second time"
+    );
+    story.then(crate::testing::replayed(2, 2, ""));
+    assert_eq!(asked_by(&story, "bob", &plain, &[]), PromoteDecision::Approve(false), "it was of another attempt");
+}
+
+#[test]
+fn nobody_waives_what_the_other_one_did_not_waive() {
+    let mut story = of_two_people();
+    story.then(approved(&[]));
+    assert_eq!(asked_by(&story, "bob", &force(&["verified"]), &["verified"]), PromoteDecision::Approve(false));
+    assert!(
+        matches!(asked_by(&story, "bob", &force(&["verified"]), &[]), PromoteDecision::Swap(_)),
+        "nothing was waived"
+    );
+    story.then(approved(&["verified"]));
+    assert!(matches!(asked_by(&story, "bob", &force(&["verified"]), &["verified"]), PromoteDecision::Swap(_)));
+}
+
+#[test]
+fn a_promotion_for_later_takes_two_people_as_well() {
+    let mut story = of_two_people();
+    let later = Promotion { when_ready: true, ..Promotion::default() };
+    assert_eq!(asked_by(&story, "ann", &later, &["lag"]), PromoteDecision::Approve(false));
+    story.then(approved(&[]));
+    assert_eq!(asked_by(&story, "bob", &later, &["lag"]), PromoteDecision::Arm(false));
+}
+
+#[test]
+fn the_first_version_takes_nobody_to_approve_it() {
+    let mut story = Story::of([crate::event::What::Deployed(Box::new(deployment(1, "two_people = true")))]);
+    story.then(deployed(2));
+    story.then(crate::event::What::PolicyChanged { policy: Box::new(spec("two_people = true").promote) });
+    assert!(matches!(asked_by(&story, "ann", &Promotion::default(), &[]), PromoteDecision::Swap(_)));
+}

@@ -223,10 +223,11 @@ fn cause(job: &Job, version: &Version) -> Option<Cause> {
     }
     let newest_served = job.versions.values().filter(|v| v.served).map(|v| v.number).max();
     let may = !version.rolled_back && newest_served.is_none_or(|newest| newest < version.number);
+    let armed = version.armed.as_ref().filter(|by| !decide::lacks_second(job, version, by, &[]));
     match version {
-        _ if version.armed.is_some() => Some(Cause::Armed),
+        _ if armed.is_some() => Some(Cause::Armed),
         _ if !version.rolled_back && job.serving().is_none() => Some(Cause::First),
-        _ if may && job.policy.auto => Some(Cause::Auto),
+        _ if may && job.policy.auto && !job.policy.two_people => Some(Cause::Auto),
         _ => None,
     }
 }

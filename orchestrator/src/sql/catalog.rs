@@ -12,6 +12,7 @@ use rekap_tiered_storage::Log;
 
 use super::log::LogTable;
 use super::scan;
+use crate::Scope;
 
 /// The catalog's name. It can be left out of a query.
 pub(super) const NAME: &str = "rekap";
@@ -29,6 +30,8 @@ pub(crate) struct SqlTables {
     pub(crate) versions: BTreeMap<String, Table>,
     /// Both tiers of every topic.
     pub(crate) log: Arc<Log>,
+    /// Which of its topics.
+    pub(crate) scope: Scope,
 }
 
 impl SqlTables {
@@ -37,7 +40,7 @@ impl SqlTables {
         let schemas: [(&str, Arc<dyn SchemaProvider>); 3] = [
             (LIVE, Arc::new(Schema::of(self.live))),
             (VERSION, Arc::new(Schema::of(self.versions))),
-            (LOG, Arc::new(Topics { log: self.log, named: tokio::sync::Mutex::default() })),
+            (LOG, Arc::new(Topics { log: self.log, scope: self.scope, named: tokio::sync::Mutex::default() })),
         ];
         for (name, schema) in schemas {
             catalog.register_schema(name, schema).expect("a catalog in memory takes every schema");
@@ -89,6 +92,7 @@ impl SchemaProvider for Schema {
 /// Topics by name; each is what there was when the query first named it.
 struct Topics {
     log: Arc<Log>,
+    scope: Scope,
     named: tokio::sync::Mutex<HashMap<String, Arc<dyn TableProvider>>>,
 }
 
@@ -110,6 +114,9 @@ impl SchemaProvider for Topics {
     }
 
     async fn table(&self, name: &str) -> Result<Option<Arc<dyn TableProvider>>, DataFusionError> {
+        if !self.scope.has_topic(name) {
+            return Ok(None);
+        }
         let mut named = self.named.lock().await;
         if let Some(provider) = named.get(name) {
             return Ok(Some(provider.clone()));

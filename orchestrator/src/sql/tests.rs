@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use super::limit::bounded;
 use super::{Engine, SqlError, SqlLimits, SqlTables, check_session, select};
+use crate::Scope;
 
 /// A table at `ticks/0=7` that holds these rows, keyed by the columns named.
 pub(crate) fn table(tables: &Tables, version: u32, key: &[&str], rows: RecordBatch) -> Table {
@@ -98,7 +99,7 @@ fn catalog(tables: &Tables, log: Arc<Log>) -> SqlTables {
     let old = table(tables, 1, &["currency", "minute"], prices(1.0));
     let new = table(tables, 2, &["currency", "minute"], prices(2.0));
     let versions = BTreeMap::from([("bpi@1".to_owned(), old.clone()), ("bpi@2".to_owned(), new)]);
-    SqlTables { live: BTreeMap::from([("bpi".to_owned(), old)]), versions, log }
+    SqlTables { live: BTreeMap::from([("bpi".to_owned(), old)]), versions, log, scope: Scope::default() }
 }
 
 async fn answer(sql: &str) -> Result<Vec<Value>, SqlError> {

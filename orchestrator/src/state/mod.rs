@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use job::{Drilled, Freeze, Job, Watched};
-pub use version::{Role, Verified, Version};
+pub use version::{Approval, Role, Verified, Version};
 
 use rekap_tiered_storage::{Incarnation, Timestamp, Topic, TopicName};
 
@@ -20,6 +20,7 @@ use crate::Rejection;
 use crate::catalog::Entry;
 use crate::event::{Deployment, Event, Moved, Swap, What};
 use crate::schedules::{Known, Ran};
+use crate::token::Issued;
 
 /// All that the catalog tells.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -32,6 +33,8 @@ pub struct State {
     topics: BTreeMap<TopicName, Arc<Topic>>,
     /// Every topic that somebody deleted.
     deleted: BTreeSet<Incarnation>,
+    /// Every token there ever was, by id.
+    tokens: BTreeMap<String, Arc<Issued>>,
     /// The promotions of each group that were not taken back, oldest first.
     pub groups: BTreeMap<String, Vec<Arc<Vec<GroupMove>>>>,
     /// What is known of each schedule that there was.
@@ -68,6 +71,7 @@ impl State {
         } else if let Some(job) = self.jobs.get_mut(&event.job) {
             Arc::make_mut(job).apply(&event.what, entry);
         } else {
+            self.apply_to_token(entry);
             self.apply_to_topic(&event.what);
             self.apply_to_schedule(&event.what, entry.at);
         }
@@ -109,6 +113,32 @@ impl State {
         }
     }
 
+    fn apply_to_token(&mut self, entry: &Entry) {
+        match &entry.event.what {
+            What::TokenCreated { token } => {
+                let (created_at, created_by) = (entry.at, entry.actor.clone());
+                let issued = Issued { token: (**token).clone(), created_at, created_by, revoked_at: None };
+                self.tokens.insert(token.id.clone(), Arc::new(issued));
+            }
+            What::TokenRevoked { id } => {
+                if let Some(issued) = self.tokens.get_mut(id) {
+                    Arc::make_mut(issued).revoked_at.get_or_insert(entry.at);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// A token by its id, also one that has ended.
+    pub fn token(&self, id: &str) -> Result<&Arc<Issued>, Rejection> {
+        self.tokens.get(id).ok_or_else(|| Rejection::UnknownToken(id.to_owned()))
+    }
+
+    /// Every token there ever was, by id.
+    pub fn tokens(&self) -> impl Iterator<Item = &Arc<Issued>> {
+        self.tokens.values()
+    }
+
     /// True when somebody deleted that very topic.
     pub fn was_deleted(&self, topic: Incarnation) -> bool {
         self.deleted.contains(&topic)
@@ -124,7 +154,7 @@ impl State {
         let mut after = self.clone();
         if let Some(event) = event {
             let seq = self.seq + 1;
-            after.apply(&Entry { seq, at, actor: actor.to_owned(), note: None, request: None, event });
+            after.apply(&Entry { seq, at, actor: actor.to_owned(), address: None, note: None, request: None, event });
         }
         after
     }
@@ -191,6 +221,7 @@ impl Job {
             What::Deployed(_) | What::Answered {} => {}
             What::GroupPromoted { .. } | What::GroupRolledBack { .. } => {}
             What::ScheduleSet { .. } | What::ScheduleRan(_) => {}
+            What::TokenCreated { .. } | What::TokenRevoked { .. } => {}
             What::TopicCreated { .. }
             | What::TopicChanged { .. }
             | What::TopicDeleted { .. }
@@ -206,6 +237,7 @@ impl Job {
             | What::Verified { version, .. }
             | What::Failed { version, .. }
             | What::Armed { version }
+            | What::Approved { version, .. }
             | What::Aborted { version }
             | What::Paused { version }
             | What::Resumed { version }
@@ -247,6 +279,7 @@ impl Job {
         version.served = true;
         version.rolled_back = false;
         version.armed = None;
+        version.approved = None;
     }
 
     fn keep_warm(&mut self, until: Timestamp) {
@@ -306,6 +339,9 @@ impl Version {
                 self.ready_since = None;
             }
             What::Armed { .. } => self.armed = Some(entry.actor.clone()),
+            What::Approved { attempt, force, .. } if *attempt == self.attempt => {
+                self.approved = Some(Approval { by: entry.actor.clone(), force: force.clone() });
+            }
             What::Aborted { .. } => self.end(Role::Aborted),
             What::Retired { .. } => self.end(Role::Retired),
             What::Paused { .. } => self.paused = true,
@@ -320,6 +356,7 @@ impl Version {
     fn end(&mut self, role: Role) {
         self.role = role;
         self.armed = None;
+        self.approved = None;
         self.ready_since = None;
         self.verification_asked = false;
     }

@@ -46,6 +46,15 @@ impl Role {
     }
 }
 
+/// The first of the two who promote a version.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Approval {
+    /// Who it is.
+    pub by: String,
+    /// The conditions that they would waive.
+    pub force: Vec<String>,
+}
+
 /// The last verification of the present attempt.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verified {
@@ -96,6 +105,8 @@ pub struct Version {
     pub ready_since: Option<Timestamp>,
     /// It is promoted as soon as it is ready; who asked for that.
     pub armed: Option<String>,
+    /// Who approved the promotion of the present attempt, where that takes two.
+    pub approved: Option<Approval>,
     /// It served before.
     pub served: bool,
     /// It served and was rolled back: never again promoted by itself.
@@ -127,6 +138,7 @@ impl Version {
             failure: None,
             ready_since: None,
             armed: None,
+            approved: None,
             served: false,
             rolled_back: false,
             verified: None,
@@ -142,8 +154,15 @@ impl Version {
         self.replayed = None;
         self.failure = None;
         self.ready_since = None;
+        self.approved = None;
         self.verified = None;
         self.verification_asked = false;
+    }
+
+    /// True when somebody else than `actor` approved its promotion, whatever is waived of `forced`.
+    pub fn is_approved_by_another(&self, actor: &str, forced: &[String]) -> bool {
+        let covers = |approval: &Approval| forced.iter().all(|name| approval.force.contains(name));
+        self.approved.as_ref().is_some_and(|approval| approval.by != actor && covers(approval))
     }
 
     /// True while it is kept warm.

@@ -29,6 +29,8 @@ pub enum Promotion {
     Promoted(Promoted),
     /// It will, once it is ready.
     Armed(Armed),
+    /// It will, once somebody else asks for it too.
+    Approved(Approved),
 }
 
 /// An alias was moved forward, or pointed there already.
@@ -53,6 +55,21 @@ pub struct Armed {
     pub version: u32,
     /// Always true.
     pub armed: bool,
+    /// The job's generation.
+    pub generation: u64,
+}
+
+/// A version will be promoted as soon as somebody else asks for it too.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Approved {
+    /// The job.
+    pub job: String,
+    /// The version.
+    pub version: u32,
+    /// Who has approved it.
+    pub approved_by: String,
+    /// What it waits for.
+    pub waits_for: String,
     /// The job's generation.
     pub generation: u64,
 }

@@ -16,6 +16,9 @@ pub struct EventView {
     pub at: Timestamp,
     /// Who did it.
     pub actor: String,
+    /// The address that they asked from, where they asked over the network.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
     /// What they said about it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
@@ -35,6 +38,7 @@ impl EventView {
             seq: entry.seq,
             at: entry.at,
             actor: entry.actor.clone(),
+            address: entry.address.clone(),
             note: entry.note.clone(),
             kind,
             fields,
@@ -53,6 +57,12 @@ fn shorten(what: &What, fields: &mut Map<String, Value>) {
                 "retention_ms": config.retention_ms, "retention_bytes": config.retention_bytes,
                 "has_schema": config.schema.is_some(),
             }));
+        }
+        What::TokenCreated { .. } => {
+            if let Some(Value::Object(mut token)) = fields.remove("token") {
+                token.remove("hash");
+                fields.extend(token);
+            }
         }
         What::Verified { .. } | What::Drilled { .. } => {
             if let Some(Value::Object(report)) = fields.remove("report") {
@@ -92,7 +102,7 @@ mod tests {
 
     fn shown(what: What) -> Value {
         let event = Event::new(JOB, what);
-        let entry = Entry { seq: 7, at: NOON, actor: "ann".into(), note: None, request: None, event };
+        let entry = Entry { seq: 7, at: NOON, actor: "ann".into(), address: None, note: None, request: None, event };
         serde_json::to_value(EventView::of(&entry).unwrap()).unwrap()
     }
 

@@ -6,9 +6,10 @@ mod event;
 mod group;
 mod job;
 mod plan;
+mod token;
 mod version;
 
-pub use deployment::{Armed, Deployed, Promoted, Promotion, RolledBack};
+pub use deployment::{Approved, Armed, Deployed, Promoted, Promotion, RolledBack};
 pub use drill::DrillView;
 pub use event::{EventView, EventsPage};
 pub use group::{GroupJob, GroupMoved, GroupSwapped, GroupView};
@@ -16,4 +17,5 @@ pub use job::{JobView, RollbackView, TableView};
 pub use plan::{
     Change, InputChange, PlanBase, PlanInput, PlanRefusal, PlanReport, PlanRollback, ReplayGap, ReplayRange, Tiers,
 };
+pub use token::TokenView;
 pub use version::{PartitionView, ProgressView, ThrottledView, VerificationState, VerificationView, VersionView};

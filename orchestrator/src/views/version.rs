@@ -29,6 +29,9 @@ pub struct VersionView {
     pub problem: Option<String>,
     /// It is promoted as soon as it is ready.
     pub armed: bool,
+    /// Who has approved its promotion, where that takes two people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
     /// It served and was rolled back.
     pub rolled_back: bool,
     /// Which replay of it this is, from 1.

@@ -62,6 +62,7 @@ fn events(job: &Job) -> Vec<What> {
         verified(version, from, Verdict::Pass),
         What::Failed { version, attempt, reason: failure("disk") },
         What::Armed { version },
+        What::Approved { version, attempt, force: vec![] },
         What::Aborted { version },
         What::Paused { version },
         What::Resumed { version },
@@ -88,6 +89,7 @@ fn is_known(what: &What) -> bool {
         What::Deployed(_) | What::Started { .. } | What::TableLost { .. } | What::Rebuilt { .. } => true,
         What::Replayed { .. } | What::Ready { .. } | What::NotReady { .. } | What::VerificationAsked { .. } => true,
         What::Verified { .. } | What::Failed { .. } | What::Armed { .. } | What::Aborted { .. } => true,
+        What::Approved { .. } => true,
         What::Paused { .. } | What::Resumed { .. } | What::Retired { .. } | What::Promoted(_) => true,
         What::RolledBack(_) | What::PolicyChanged { .. } | What::Frozen { .. } => true,
         What::GroupPromoted { .. } | What::GroupRolledBack { .. } => true,
@@ -98,6 +100,7 @@ fn is_known(what: &What) -> bool {
         What::TopicLost { .. } | What::TopicMirrored { .. } => false,
         // Of no job.
         What::ScheduleSet { .. } | What::ScheduleRan(_) => false,
+        What::TokenCreated { .. } | What::TokenRevoked { .. } => false,
     }
 }
 
@@ -114,6 +117,7 @@ fn can_happen(job: &Job, story: &Story, what: &What) -> bool {
         What::Retired { .. } => is_some(decide::retire(job, 2)) || matches!(version.role, Role::Standby { .. }),
         What::WatchPassed { .. } | What::WatchFailed { .. } => version.role == Role::Serving,
         What::Armed { .. } => version.role == Role::Candidate,
+        What::Approved { .. } => matches!(version.role, Role::Candidate | Role::Standby { .. }),
         What::Promoted(_) | What::GroupPromoted { .. } => {
             let asked = Promotion::default();
             let decided = decide::promote(job, 2, &asked, Conditions::new(), ("ann", None), NOON);
@@ -134,6 +138,7 @@ fn can_happen(job: &Job, story: &Story, what: &What) -> bool {
         What::TopicCreated { .. } | What::TopicChanged { .. } | What::TopicDeleted { .. } => false,
         What::TopicLost { .. } | What::TopicMirrored { .. } => false,
         What::ScheduleSet { .. } | What::ScheduleRan(_) => false,
+        What::TokenCreated { .. } | What::TokenRevoked { .. } => false,
     }
 }
 
