@@ -44,6 +44,7 @@ async fn a_key_that_comes_with_another_body_is_refused_on_every_post_also_after_
         ("jobs/counts/plan", job.body(), again(&job)),
         ("jobs/counts/versions", again(&job), job.body()),
         ("jobs/counts/versions/1/verify", json!({}), noted.clone()),
+        ("jobs/counts/drill", json!({}), noted.clone()),
         ("jobs/counts/versions/1/pause", json!({}), noted.clone()),
         ("jobs/counts/versions/1/resume", json!({}), noted.clone()),
         (

@@ -1,6 +1,6 @@
 //! The whole loop with the cold tier in a bucket: history leaves the hot tier, is replayed from S3, and other engines read it there.
 
-use rekap_tests::{Bucket, Candles, Duck, Job, Ledger, World, WorldConfig, assert_same_rows, seeded};
+use rekap_tests::{Bucket, Candles, Duck, Job, Ledger, Setup, World, WorldConfig, assert_same_rows, seeded, until};
 use serde_json::json;
 
 /// What a mirror without a hole or a double must show.
@@ -71,4 +71,34 @@ async fn killed_while_mirroring_to_a_bucket_every_record_is_there_once() {
     assert_same_rows("each key in the bucket", &["key"], &answers[1], &ledger.rows());
     world.drop_hot_copy("counters").await;
     ledger.check_log(&world).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_catalog_that_is_lost_comes_back_from_its_copy_in_a_bucket() {
+    let bucket = Bucket::fresh().await;
+    let copies = format!("{}/copies", bucket.url());
+    let export = Setup { toml: format!("[catalog]\nexport = \"{copies}\"\n"), environment: Vec::new() };
+    let mut world = World::with(WorldConfig::default().on(bucket.setup()).on(export)).await;
+    let mut ledger = Ledger::open(&world, "counters", 1).await;
+    ledger.append(&world, 100).await;
+    world.deploy_first(&Job::new("counts", &ledger.query()).reads("counters")).await;
+    until("the copy agrees", async || {
+        let audit = world.get("audit/verify").await.ok();
+        let agrees = audit["anchor"].as_str().is_some_and(|anchor| anchor.contains("agrees up to entry"));
+        if agrees && audit["verdict"] == "intact" { Ok(()) } else { Err(audit) }
+    })
+    .await;
+    let history = world.get("jobs/counts/history").await.ok()["events"].clone();
+    world.stop().await;
+    for folder in ["data/catalog", "data/tables"] {
+        std::fs::remove_dir_all(world.folder().join(folder)).expect("a folder");
+    }
+    let restore = world.cli(&["catalog", "restore", &copies, "--config", "rekap.toml"]);
+    restore.within(world.folder()).with(&bucket.setup().environment).run().await.exits(0);
+    world.restart().await;
+    let events = world.get("jobs/counts/history").await.ok()["events"].clone();
+    let (before, after) = (rekap_tests::list(&history), rekap_tests::list(&events));
+    assert_eq!(after[..before.len()], before[..], "the history is the same");
+    let rows = world.rows_at_end("counts", "counters").await;
+    assert_same_rows("the table is built again", &["key"], &rows, &ledger.rows());
 }

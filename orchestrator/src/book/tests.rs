@@ -16,7 +16,15 @@ fn pause(book: &Book, by: &By) -> Result<u32, Rejection> {
 }
 
 fn open(folder: &std::path::Path, clock: &Arc<rekap_tiered_storage::ManualClock>) -> Book {
-    Book::open(folder, clock.clone()).unwrap()
+    // The store lets go of its folder a moment after it was closed: its own threads end first.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        match Book::open(folder, clock.clone()) {
+            Ok(book) => return book,
+            Err(CatalogError::InUse(_)) if tokio::time::Instant::now() < deadline => std::thread::yield_now(),
+            Err(error) => panic!("{error}"),
+        }
+    }
 }
 
 #[test]

@@ -4,7 +4,10 @@ use tokio::time::Instant;
 
 use super::*;
 use crate::memory_log::MemoryLog;
-use crate::{ColdTier, HotLog, Log, ManualClock, MirrorPolicy, NewRecord, Offset, Partition, TopicConfig};
+use crate::{
+    Clock as _, ColdTier, HotLog, Log, ManualClock, MirrorPolicy, NewRecord, Offset, Partition, SystemClock,
+    TopicConfig,
+};
 
 /// How many quiet partitions there are.
 const PARTITIONS: u32 = 100;
@@ -58,4 +61,36 @@ async fn a_day_of_a_hundred_quiet_partitions_ends_with_few_files_that_load_at_on
     }
     let counts = work.counts.lock().unwrap()[&topic.name];
     eprintln!("{most} live files at most, loaded in {took:?}; {counts:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_schedule_does_is_not_done_by_itself_and_is_done_when_it_is_asked_for() {
+    let hot = MemoryLog::new();
+    let topic = hot.create_topic(&"quiet".parse().unwrap(), TopicConfig::default()).await.unwrap();
+    // The store stamps its objects with the machine's time.
+    let clock = Arc::new(ManualClock::at(SystemClock.now()));
+    let objects: Arc<dyn ObjectStore> = Arc::new(InMemory::new());
+    let log = Log::new(hot.clone(), Arc::new(ColdTier::over(objects, clock.clone())));
+    let policy = MirrorPolicy { compacts: false, cleans: false, ..MirrorPolicy::default() };
+    let work = Arc::new(Work::new(log, policy, clock.clone()));
+    let mirror = Mirror { work: work.clone(), tasks: [0; 3].map(|_| tokio::spawn(async {})) };
+    let files = async || {
+        let coverage = work.log.cold.topic(&topic).await.unwrap().coverage();
+        coverage.partition(Partition(0)).map_or(0, |covered| covered.files().len())
+    };
+    let mut kept = Kept::default();
+    for minute in 0..20 {
+        hot.append(&topic.name, vec![record(0, minute)], None).await.unwrap();
+        clock.advance(Duration::from_secs(3600));
+        work.flush(&topic.name).await.unwrap();
+        work.keep(&topic, &mut kept).await.unwrap();
+    }
+    assert_eq!(files().await, 20, "nothing was joined by itself");
+    assert!(mirror.compact().await.unwrap() >= 16);
+    assert!(files().await < 10);
+    assert_eq!(mirror.compact().await.unwrap(), 0, "nothing is left to join");
+    assert_eq!(mirror.clean_up().await.unwrap(), 0, "what was joined stays for its readers");
+    clock.advance(Duration::from_secs(8 * 86_400));
+    work.keep(&topic, &mut kept).await.unwrap();
+    assert!(mirror.clean_up().await.unwrap() >= 16, "and then it goes");
 }
