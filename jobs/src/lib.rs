@@ -3,10 +3,12 @@
 //! A [`JobSpec`] says what a job reads and how; [`CompiledJob`] is its SQL, planned once; a runner takes one version of it from range
 //! to range. This room knows nothing of aliases, promotion or HTTP.
 
+mod actions;
 mod query;
 mod runner;
 mod spec;
 
+pub use actions::{Actions, Bound, InvalidAction, Trigger, When};
 pub use query::{
     Change, CompiledJob, FailedRecord, JobInput, Part, Place, Records, Refusal, Touched, Worker, check_size,
 };
@@ -15,6 +17,6 @@ pub use runner::{
     RunnerInit, RunnerStatus, SnapshotError, Throttle, ThrottledBy,
 };
 pub use spec::{
-    Check, Digest, InputSpec, InvalidQuantity, JobSpec, OnError, Percent, PromotePolicy, STATE_VERSION, Span,
-    SpecError, WatchPolicy, parse_bytes, parse_duration,
+    ActionSpec, ActionTarget, Check, Digest, InputSpec, InvalidQuantity, JobSpec, OnError, Percent, PromotePolicy,
+    STATE_VERSION, Span, SpecError, WatchPolicy, parse_bytes, parse_duration,
 };

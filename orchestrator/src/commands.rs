@@ -39,11 +39,13 @@ impl Orchestrator {
         let topics = self.topics_of(&spec).await?;
         let compiled = CompiledJob::compile(&spec, &topics).await.map_err(refused)?;
         self.admit_checks(&spec, compiled.table_schema()).await?;
+        self.admit_actions(&spec, compiled.table_schema()).await?;
         let start = self.start_of(&spec, &topics, None).await?;
         let digest = compiled.digest().to_string();
         let warnings = compiled.warnings().to_vec();
         let job = spec.name.clone();
-        self.write(&by.clone(), &job, move |state, _| {
+        let asked = by.clone();
+        let deployed = self.write(&asked, &job, move |state, _| {
             if let Some(job) = state.ever(&spec.name) {
                 decide::admit(job, by.if_match)?;
             }
@@ -55,8 +57,12 @@ impl Orchestrator {
             };
             let policy_changed = matches!(what, Some(What::PolicyChanged { .. }));
             Ok((what, Deployed { job: spec.name, version, digest, created, policy_changed, warnings }))
-        })
-        .await
+        });
+        let deployed = deployed.await?;
+        if deployed.policy_changed {
+            self.change_actions(&deployed.job, deployed.version).await;
+        }
+        Ok(deployed)
     }
 
     /// Promotes a version, says why not, or arms it.

@@ -243,7 +243,7 @@ impl Machine {
         let id = self.table_of(&(job.clone(), order.to));
         assert!(self.tables[&id] >= target, "it arrived");
         self.step(format!("{verb} {}: arrive", order.to))?;
-        let positions = at(&format!("ticks/0={}", self.tables[&id]));
+        let positions = (at(&format!("ticks/0={}", self.tables[&id])), Positions::new());
         let book = self.book();
         let done = match verb {
             "promote" => {

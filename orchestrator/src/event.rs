@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use rekap_jobs::{Failure, JobSpec, LostRange, PromotePolicy};
+use rekap_jobs::{ActionSpec, Failure, JobSpec, LostRange, PromotePolicy};
 use rekap_tiered_storage::{Incarnation, Positions, Timestamp, Topic, TopicName};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -250,6 +250,24 @@ pub enum What {
     PolicyChanged {
         /// The new policy.
         policy: Box<PromotePolicy>,
+        /// The version whose actions are to be these from now on.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        version: Option<u32>,
+        /// Its actions.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        actions: Vec<ActionSpec>,
+    },
+    /// Messages of actions were given up: their target failed for too long, too many waited, or the action or the version is gone.
+    #[serde(rename = "job.actions_dropped")]
+    ActionsDropped {
+        /// The version.
+        version: u32,
+        /// The attempt.
+        attempt: u32,
+        /// How many of that attempt there were by now.
+        dropped: u64,
+        /// Why, in words.
+        reason: String,
     },
     /// No automatic promotion, no clean-up and no promotion by others until then.
     #[serde(rename = "job.frozen")]
@@ -376,6 +394,9 @@ pub struct Swap {
     /// The conditions that were waived.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forced: Vec<String>,
+    /// Where the version that served was held, in jobs with actions: up to there changes were its own.
+    #[serde(default, skip_serializing_if = "Positions::is_empty")]
+    pub held_at: Positions,
     /// How many offsets each partition stepped back, where it did.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub stepped_back: SteppedBack,

@@ -18,7 +18,9 @@ use crate::event::{Moved, SteppedBack, Swap, What};
 use crate::fleet::Member;
 use crate::gate::Gate;
 use crate::state::State;
-use crate::swap::{Meeting, PROMOTION_LIMIT, ROLLBACK_LIMIT, meet, millis, stepped_back, still_as_ordered, swap};
+use crate::swap::{
+    Meeting, PROMOTION_LIMIT, Places, ROLLBACK_LIMIT, has_actions, meet, millis, stepped_back, still_as_ordered, swap,
+};
 use crate::views::{GroupJob, GroupMoved, GroupSwapped, GroupView};
 use crate::{By, Conditions, Orchestrator, Rejection};
 
@@ -83,8 +85,10 @@ impl Orchestrator {
         if let Some(reason) = meetings.iter().find_map(|(_, meeting)| meeting.missed.as_ref()) {
             return Err(off(reason));
         }
-        let swaps =
-            orders.into_iter().zip(&meetings).map(|(order, (to, _))| (order, to.positions(), SteppedBack::new()));
+        let swaps = orders.into_iter().zip(&meetings).map(|(order, (to, meeting))| {
+            let places = (to.positions(), meeting.held_at.clone());
+            (order, places, SteppedBack::new())
+        });
         let swaps: Vec<Planned> = swaps.collect();
         let (name, if_match) = (group.clone(), by.if_match);
         let decide = move |state: &State, now| {
@@ -92,7 +96,10 @@ impl Orchestrator {
             let (swaps, answer) = moved(state, now, &name, swaps, millis(begun))?;
             Ok((Some(What::GroupPromoted { group: name, swaps }), answer))
         };
-        self.write(&by, "", decide).await
+        let swapped = self.write(&by, "", decide).await?;
+        self.tell_all_actions();
+        drop(meetings);
+        Ok(swapped)
     }
 
     async fn swap_group_back(&self, group: String, by: By) -> Result<GroupSwapped, Rejection> {
@@ -111,7 +118,7 @@ impl Orchestrator {
         for (order, (to, meeting)) in orders.into_iter().zip(&meetings) {
             let (positions, version) = (to.positions(), state.job(&order.job)?.version(order.to)?);
             let here = version.positions_within(&positions, &meeting.target);
-            swaps.push((order, positions, stepped_back(&meeting.target, &here)));
+            swaps.push((order, (positions, meeting.held_at.clone()), stepped_back(&meeting.target, &here)));
         }
         let (name, if_match) = (group.clone(), by.if_match);
         let decide = move |state: &State, now| {
@@ -119,7 +126,10 @@ impl Orchestrator {
             let (swaps, answer) = moved(state, now, &name, swaps, millis(begun))?;
             Ok((Some(What::GroupRolledBack { group: name, swaps }), answer))
         };
-        self.write(&by, "", decide).await
+        let swapped = self.write(&by, "", decide).await?;
+        self.tell_all_actions();
+        drop(meetings);
+        Ok(swapped)
     }
 
     /// Holds what serves in each job and waits for what takes over, all at the same time.
@@ -136,15 +146,17 @@ impl Orchestrator {
                 conditions: Conditions::new(),
             };
             let from = order.from.and_then(|from| self.fleet.get(&order.job, from));
-            pairs.push((from, to.ok_or_else(why)?, version));
+            pairs.push((from, to.ok_or_else(why)?, version, has_actions(&state, order)));
         }
-        let meetings = join_all(pairs.iter().map(|(from, to, version)| meet(from.as_ref(), to, version, limit))).await;
-        Ok(pairs.iter().map(|(_, to, _)| to.clone()).zip(meetings).collect())
+        let meetings =
+            join_all(pairs.iter().map(|(from, to, version, exact)| meet(from.as_ref(), to, version, limit, *exact)))
+                .await;
+        Ok(pairs.iter().map(|(_, to, ..)| to.clone()).zip(meetings).collect())
     }
 }
 
 /// One job's part of the swap: the order, where the version that takes over stands, and how far it stepped back.
-pub(crate) type Planned = (Order, rekap_tiered_storage::Positions, SteppedBack);
+pub(crate) type Planned = (Order, Places, SteppedBack);
 
 /// A turn at every gate, taken in order.
 async fn turns(gates: &[Arc<Gate>]) -> Vec<MutexGuard<'_, ()>> {
@@ -164,9 +176,9 @@ pub(crate) fn moved(
     held_ms: u64,
 ) -> Result<(Vec<Moved>, GroupSwapped), Rejection> {
     let (mut swaps, mut jobs) = (vec![], vec![]);
-    for (order, positions, back) in planned {
+    for (order, places, back) in planned {
         let job = still_as_ordered(state, &order)?;
-        let swap: Swap = swap(job, now, &order, positions, held_ms, back.clone());
+        let swap: Swap = swap(job, now, &order, places, held_ms, back.clone());
         let (name, generation) = (order.job.clone(), swap.generation);
         jobs.push(GroupMoved { job: name.clone(), serving: order.to, generation, stepped_back: back });
         swaps.push(Moved { job: name, swap: Box::new(swap) });

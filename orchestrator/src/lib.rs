@@ -4,6 +4,7 @@
 //! are pure: what may be done, and what is to be done next. The steward does it, and a crash between any two lines is survived by
 //! looking again. This room knows neither HTTP nor a terminal.
 
+mod actions;
 mod book;
 mod by;
 mod catalog;
@@ -46,6 +47,7 @@ mod topics;
 mod verify;
 pub mod views;
 
+pub use actions::{ActionView, Due, Lane};
 pub use by::{By, RequestKey};
 pub use catalog::{Answered, Audit, Broken, Catalog, CatalogError, Draft, Entry, FORMAT_VERSION, Hash, Head};
 pub use decide::{GroupPromotion, Promotion as PromotionRequest};

@@ -178,7 +178,7 @@ impl Model for Alias {
                 // Whoever promotes waits on the table that it began with.
                 let replayed = last.story.job().versions[&to].attempt != attempt;
                 (replayed || last.at(to) >= target).then_some(())?;
-                let decided = forward(&last.story.state, NOON, order(from, to, attempt), at(""), 0).ok()?;
+                let decided = forward(&last.story.state, NOON, order(from, to, attempt), (at(""), at("")), 0).ok()?;
                 next.story.then(decided.0?);
             }
             Act::CallOff => next.pending = None,
@@ -188,7 +188,7 @@ impl Model for Alias {
                 let behind = last.at(target.from).saturating_sub(last.at(target.to));
                 let attempt = last.story.job().versions[&target.to].attempt;
                 let order = order(Some(target.from), target.to, attempt);
-                let decided = back(&last.story.state, NOON, order, at(""), SteppedBack::new(), 0).ok()?;
+                let decided = back(&last.story.state, NOON, order, (at(""), at("")), SteppedBack::new(), 0).ok()?;
                 next.pending = None;
                 next.story.then(decided.0?);
                 (next.stepped_back, next.rollbacks) = (next.stepped_back || behind > 0, (next.rollbacks + 1).min(2));

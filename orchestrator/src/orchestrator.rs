@@ -60,6 +60,8 @@ pub struct Orchestrator {
     pub(crate) swaps: Swaps,
     pub(crate) recovery: Recovery,
     pub(crate) readers: Readers,
+    /// Held while runners are told whose changes count, so that what an older state says is never told last.
+    pub(crate) telling: Mutex<()>,
     pub(crate) folder: PathBuf,
     pub(crate) export: Option<Export>,
     pub(crate) replay: ReplayLimits,
@@ -93,6 +95,7 @@ impl Orchestrator {
             swaps: Swaps::default(),
             recovery: Recovery::default(),
             readers: Readers::default(),
+            telling: Mutex::default(),
             folder: catalog,
             export: export.clone(),
             replay,

@@ -39,7 +39,9 @@ impl Orchestrator {
     pub fn spec(&self, job: &str, number: u32) -> Result<JobSpec, Rejection> {
         let state = self.state();
         let job = state.job(job)?;
-        Ok(JobSpec { promote: job.policy.clone(), ..JobSpec::clone(&job.version(number)?.spec) })
+        let version = job.version(number)?;
+        let (promote, actions) = (job.policy.clone(), (*version.actions).clone());
+        Ok(JobSpec { promote, actions, ..JobSpec::clone(&version.spec) })
     }
 
     /// The last verification of a version.

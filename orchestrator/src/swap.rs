@@ -15,8 +15,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use rekap_jobs::{Histogram, RunnerHandle};
-use rekap_tiered_storage::{Positions, Timestamp, steps};
+use rekap_jobs::{Histogram, Run, RunnerHandle};
+use rekap_tiered_storage::{Positions, Timestamp, TopicName, steps};
 use tokio::time::{Instant, timeout_at};
 
 use crate::book::Outcome;
@@ -44,10 +44,22 @@ impl Drop for Held {
     }
 }
 
+/// A runner that reads no further than it was told until this is dropped.
+struct Staying(Arc<RunnerHandle>);
+
+impl Drop for Staying {
+    fn drop(&mut self) {
+        self.0.go_on();
+    }
+}
+
 /// Two versions at the moment of a swap.
 pub(crate) struct Meeting {
-    /// Keeps the version that served where it is.
-    _held: Option<Held>,
+    /// Keep both versions where they are, in jobs with actions; else the one that served.
+    _held: Vec<Held>,
+    _staying: Vec<Staying>,
+    /// Where the version that served stands, where that is to be recorded.
+    pub(crate) held_at: Positions,
     /// Where that is, over the topics that the other one reads.
     pub(crate) target: Positions,
     /// Why the other one is not there.
@@ -55,26 +67,81 @@ pub(crate) struct Meeting {
 }
 
 /// Holds `from` and waits until `to`, which is the table of `version`, has reached it.
-pub(crate) async fn meet(from: Option<&Member>, to: &Member, version: &Version, limit: Duration) -> Meeting {
+///
+/// Where either has actions (`exact`), both are brought to the very same positions first, so that no commit lies across the swap, and
+/// `to` is held there as well. That is given up after half of `limit`: then a commit may.
+pub(crate) async fn meet(
+    from: Option<&Member>,
+    to: &Member,
+    version: &Version,
+    limit: Duration,
+    exact: bool,
+) -> Meeting {
     let deadline = Instant::now() + limit;
-    let Some(from) = from else { return Meeting { _held: None, target: Positions::new(), missed: None } };
-    let held = from.runner.clone().map(Held);
-    let mut missed = None;
-    let stands = match &held {
-        None => from.positions(),
-        Some(Held(runner)) => match runner.hold(limit).await {
-            Ok(positions) => positions,
-            Err(late) => {
-                missed = Some(format!("the serving version: {late}"));
-                from.positions()
-            }
-        },
-    };
-    let target: Positions = stands.iter().filter(|(topic, ..)| version.reads(topic)).collect();
-    if missed.is_none() {
-        missed = arrive(to, version, &target, deadline).await.err();
+    let mut meeting =
+        Meeting { _held: vec![], _staying: vec![], held_at: Positions::new(), target: Positions::new(), missed: None };
+    if let Some(from) = from {
+        if exact {
+            meeting._staying = align(from, to, version, limit / 2).await;
+        }
+        let held = from.runner.clone().map(Held);
+        let stands = match &held {
+            None => from.positions(),
+            Some(Held(runner)) => match runner.hold(deadline.saturating_duration_since(Instant::now())).await {
+                Ok(positions) => positions,
+                Err(late) => {
+                    meeting.missed = Some(format!("the serving version: {late}"));
+                    from.positions()
+                }
+            },
+        };
+        meeting._held.extend(held);
+        meeting.target = stands.iter().filter(|(topic, ..)| version.reads(topic)).collect();
+        if meeting.missed.is_none() {
+            meeting.missed = arrive(to, version, &meeting.target, deadline).await.err();
+        }
+        if exact {
+            meeting.held_at = stands;
+        }
     }
-    Meeting { _held: held, target, missed }
+    if exact && let Some(runner) = &to.runner {
+        let held = Held(runner.clone());
+        if let Err(late) = runner.hold(deadline.saturating_duration_since(Instant::now())).await {
+            meeting.missed.get_or_insert_with(|| format!("the version that takes over: {late}"));
+        }
+        meeting._held.push(held);
+    }
+    meeting
+}
+
+/// Brings both to the greater position of every partition that both read, and keeps them there. Nothing is kept when they do not
+/// arrive in time, or when one of them does not read.
+async fn align(from: &Member, to: &Member, version: &Version, limit: Duration) -> Vec<Staying> {
+    let (Some(old), Some(new)) = (from.runner.clone(), to.runner.clone()) else { return vec![] };
+    let reads_on =
+        |runner: &RunnerHandle| !matches!(runner.status().run, Run::Paused | Run::Stopped | Run::Failed { .. });
+    if !reads_on(&old) || !reads_on(&new) {
+        return vec![];
+    }
+    let deadline = Instant::now() + limit;
+    let held = [Held(old.clone()), Held(new.clone())];
+    let (Ok(there), Ok(here)) = (old.hold(limit).await, new.hold(limit).await) else { return vec![] };
+    let of_both = |topic: &TopicName| there.iter().any(|(read, ..)| read == topic) && version.reads(topic);
+    let target: Positions = there.max(&here).iter().filter(|(topic, ..)| of_both(topic)).collect();
+    old.stay_at(target.clone());
+    new.stay_at(target.clone());
+    let staying = vec![Staying(old), Staying(new)];
+    drop(held);
+    // Where nothing was read yet a table may have no position.
+    let goal: Positions = target.iter().filter(|(.., next)| next.get() > 0).collect();
+    for member in [from, to] {
+        let mut changed = member.table.changed();
+        let arrived = changed.wait_for(|status| status.positions.reached(&goal));
+        if timeout_at(deadline, arrived).await.is_err() {
+            return vec![];
+        }
+    }
+    staying
 }
 
 /// Waits until `to` has reached `target`, and tells where it has not.
@@ -123,20 +190,24 @@ impl Orchestrator {
         let no_table = || Off::CalledOff("it has no table yet".into());
         let to = self.fleet.get(&order.job, order.to).filter(|to| to.attempt == order.attempt).ok_or_else(no_table)?;
         let from = order.from.and_then(|from| self.fleet.get(&order.job, from));
+        let exact = has_actions(&state, &order);
         let meeting = tokio::select! {
             () = gate.interrupted() => return Err(Off::CalledOff("a rollback came first".into())),
-            meeting = meet(from.as_ref(), &to, version, PROMOTION_LIMIT) => meeting,
+            meeting = meet(from.as_ref(), &to, version, PROMOTION_LIMIT, exact) => meeting,
         };
-        if let Some(reason) = meeting.missed {
-            return Err(Off::CalledOff(reason));
+        if let Some(reason) = &meeting.missed {
+            return Err(Off::CalledOff(reason.clone()));
         }
         steps::passed("swap.held", &order.job);
-        let (positions, job, if_match) = (to.positions(), order.job.clone(), by.if_match);
+        let (places, job) = ((to.positions(), meeting.held_at.clone()), order.job.clone());
+        let if_match = by.if_match;
         let decide = move |state: &State, now| {
             decide::admit(state.job(&order.job)?, if_match)?;
-            forward(state, now, order, positions, millis(begun))
+            forward(state, now, order, places, millis(begun))
         };
         let promoted = self.write(&by, &job, decide).await.map_err(Off::Refused)?;
+        self.tell_actions(&job);
+        drop(meeting);
         self.swaps.add(&job, "promotion", begun.elapsed());
         Ok(Promoted { swap_ms: promoted.swap_ms.max(millis(begun)), ..promoted })
     }
@@ -172,17 +243,20 @@ impl Orchestrator {
         let no_table = || Rejection::CannotRollBack { job: job.clone(), to, why: "its table is not open yet".into() };
         let (from_member, to_member) = (self.fleet.get(&job, from), self.fleet.get(&job, to).ok_or_else(no_table)?);
         let left = ROLLBACK_LIMIT.saturating_sub(begun.elapsed());
-        let meeting = meet(from_member.as_ref(), &to_member, version, left).await;
-        let positions = to_member.positions();
-        let stepped_back = stepped_back(&meeting.target, &version.positions_within(&positions, &meeting.target));
         let attempt = to_member.attempt;
         let order = Order { job: job.clone(), from: Some(from), to, attempt, cause, forced: vec![] };
-        let if_match = by.if_match;
+        let exact = has_actions(&state, &order);
+        let meeting = meet(from_member.as_ref(), &to_member, version, left, exact).await;
+        let positions = to_member.positions();
+        let stepped_back = stepped_back(&meeting.target, &version.positions_within(&positions, &meeting.target));
+        let (places, if_match) = ((positions, meeting.held_at.clone()), by.if_match);
         let decide = move |state: &State, now| {
             decide::admit(state.job(&order.job)?, if_match)?;
-            back(state, now, order, positions, stepped_back, millis(begun))
+            back(state, now, order, places, stepped_back, millis(begun))
         };
         let back = self.write(&by, &job, decide).await?;
+        self.tell_actions(&job);
+        drop(meeting);
         self.swaps.add(&job, "rollback", begun.elapsed());
         Ok(RolledBack { swap_ms: back.swap_ms.max(millis(begun)), ..back })
     }
@@ -193,15 +267,12 @@ impl Orchestrator {
     }
 }
 
-pub(crate) fn forward(
-    state: &State,
-    now: Timestamp,
-    order: Order,
-    positions: Positions,
-    held_ms: u64,
-) -> Outcome<Promoted> {
+/// Where the version that takes over stands, and where the one that served is held (nowhere, in jobs without actions).
+pub(crate) type Places = (Positions, Positions);
+
+pub(crate) fn forward(state: &State, now: Timestamp, order: Order, places: Places, held_ms: u64) -> Outcome<Promoted> {
     let job = still_as_ordered(state, &order)?;
-    let swap = swap(job, now, &order, positions, held_ms, SteppedBack::new());
+    let swap = swap(job, now, &order, places, held_ms, SteppedBack::new());
     let (serving, generation) = (order.to, swap.generation);
     let answer = Promoted { job: order.job, serving, generation, swap_ms: held_ms };
     Ok((Some(What::Promoted(Box::new(swap))), answer))
@@ -211,12 +282,12 @@ pub(crate) fn back(
     state: &State,
     now: Timestamp,
     order: Order,
-    positions: Positions,
+    places: Places,
     stepped_back: SteppedBack,
     held_ms: u64,
 ) -> Outcome<RolledBack> {
     let job = still_as_ordered(state, &order)?;
-    let swap = swap(job, now, &order, positions, held_ms, stepped_back.clone());
+    let swap = swap(job, now, &order, places, held_ms, stepped_back.clone());
     let (serving, generation) = (order.to, swap.generation);
     let answer = RolledBack { job: order.job, serving, generation, swap_ms: held_ms, stepped_back };
     Ok((Some(What::RolledBack(Box::new(swap))), answer))
@@ -226,7 +297,7 @@ pub(crate) fn swap(
     job: &Job,
     now: Timestamp,
     order: &Order,
-    positions: Positions,
+    (positions, held_at): Places,
     held_ms: u64,
     stepped_back: SteppedBack,
 ) -> Swap {
@@ -239,6 +310,7 @@ pub(crate) fn swap(
         held_ms,
         cause: order.cause,
         forced: order.forced.clone(),
+        held_at,
         stepped_back,
     }
 }
@@ -255,6 +327,13 @@ pub(crate) fn still_as_ordered<'a>(state: &'a State, order: &Order) -> Result<&'
         return Err(Rejection::CalledOff { job, version, reason, conditions: Conditions::new() });
     }
     Ok(job)
+}
+
+/// True when either version of a swap sends something about its changes.
+pub(crate) fn has_actions(state: &State, order: &Order) -> bool {
+    let Ok(job) = state.job(&order.job) else { return false };
+    let versions = order.from.into_iter().chain([order.to]);
+    versions.filter_map(|number| job.version(number).ok()).any(|version| !version.actions.is_empty())
 }
 
 /// By how many offsets `here` is short of `target`, where it is.

@@ -83,6 +83,7 @@ pub(crate) fn swap(from: Option<u32>, to: u32, generation: u64, until: Timestamp
         held_ms: 3,
         cause: Cause::Asked,
         forced: vec![],
+        held_at: Positions::new(),
         stepped_back: SteppedBack::new(),
     })
 }

@@ -398,6 +398,7 @@ async fn a_drill_finds_records_that_the_served_table_has_lost() {
         tombstones_skipped: 0,
         late: 0,
         horizon: None,
+        outbox: vec![],
     };
     assert_eq!(table.commit(lost).unwrap(), rekap_tables::CommitOutcome::Committed);
     let found = rekap.drill().await.report.unwrap();

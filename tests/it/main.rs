@@ -1,5 +1,6 @@
 //! The whole system, tested from outside: each module is one promise to a user.
 
+mod actions;
 mod bad_disks;
 mod cold_tier;
 mod command_line;
@@ -18,6 +19,7 @@ mod judge;
 mod kafka;
 mod kill_matrix;
 mod monitoring;
+mod notifications;
 mod open_formats;
 mod operators;
 mod power_cuts;

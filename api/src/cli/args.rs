@@ -243,6 +243,13 @@ pub(super) enum Verb {
         #[arg(short = 'n', long, default_value_t = 100)]
         limit: usize,
     },
+    /// What a job sends about the rows that change, and how that fares
+    Actions {
+        /// The job
+        job: String,
+    },
+    /// What is told to whom by webhook, and how that fares
+    Notifications,
     /// What can be done about a job as it is now, with the exact commands
     Runbook {
         /// The job

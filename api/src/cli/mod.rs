@@ -2,6 +2,7 @@
 //!
 //! It keeps nothing: whatever a verb was doing when the process dies, the server goes on with it or never began it.
 
+mod actions;
 pub(crate) mod args;
 mod catalog;
 pub(crate) mod client;
@@ -15,6 +16,7 @@ mod history;
 mod jobs;
 mod markdown;
 mod new;
+mod notifications;
 pub(crate) mod out;
 mod plan;
 mod restarts;
@@ -114,6 +116,8 @@ async fn run(global: Global, verb: Verb, out: Out) -> Result<ExitCode, Failure> 
         Verb::Runbook { job } => runbook::runbook(s, &job).await,
         Verb::Group(verb) => groups::group(s, verb).await,
         Verb::Freeze { job, until, note } => commands::freeze(s, &job, until, note.note).await,
+        Verb::Actions { job } => actions::actions(s, &job).await,
+        Verb::Notifications => notifications::notifications(s).await,
         Verb::Rows { table, filters, limit } => tables::rows(s, &table, &filters, limit).await,
         Verb::Sql { query, format } => tables::sql(s, &query, format.as_deref()).await,
         Verb::DeadLetters { version, limit } => tables::dead_letters(s, &version, limit).await,

@@ -56,6 +56,9 @@ pub enum ConfigError {
     /// `[cold]` names no place that there can be.
     #[error("{0}")]
     InvalidCold(String),
+    /// `[[notify]]` or `[outgoing]` says what cannot be.
+    #[error("{0}")]
+    InvalidNotify(String),
     /// Kafka without an address.
     #[error("log.kind = \"kafka\" needs log.bootstrap: the brokers to ask first, as \"host:9092,host:9092\"")]
     NoBootstrap,

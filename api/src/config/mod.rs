@@ -4,6 +4,7 @@
 //! wrong configuration changes nothing.
 
 mod load;
+mod notify;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use rekap_tiered_storage::{Clock, ColdLocation, SystemClock};
 use serde::{Deserialize, Deserializer, de::Error};
 
 pub use load::ConfigError;
+pub use notify::{NotifyConfig, OutgoingConfig};
 
 /// The port that a server listens on where nothing else is said.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:7480";
@@ -43,6 +45,10 @@ pub struct Config {
     pub replay: Replay,
     /// What is done at which times.
     pub schedules: Vec<ScheduleSpec>,
+    /// Which events are told to whom.
+    pub notify: Vec<NotifyConfig>,
+    /// Which machines the server may call.
+    pub outgoing: OutgoingConfig,
 }
 
 /// `[replay]`.
@@ -209,6 +215,8 @@ impl Default for Config {
             catalog: Catalog::default(),
             replay: Replay::default(),
             schedules: Vec::new(),
+            notify: Vec::new(),
+            outgoing: OutgoingConfig::default(),
         }
     }
 }
@@ -273,6 +281,7 @@ impl Config {
             location.check().map_err(|refused| ConfigError::InvalidExport(refused.to_string()))?;
         }
         self.read_schedules()?;
+        notify::check(self).map_err(ConfigError::InvalidNotify)?;
         self.cold_location().check().map_err(|refused| ConfigError::InvalidCold(refused.to_string()))
     }
 

@@ -19,7 +19,10 @@ use super::access::Sessions;
 use super::ingest::Ingest;
 use super::metrics::HttpMetrics;
 use super::{StartError, blocking};
+use crate::actions::{Board, Dispatcher};
 use crate::config::LogKind;
+use crate::notify::Notifications;
+use crate::outgoing::{Admitted, Outgoing};
 use crate::{Config, Problem};
 
 /// The memory that all queries of the process share, replays included.
@@ -41,6 +44,8 @@ struct Rooms {
     http: HttpMetrics,
     ingest: Ingest,
     sessions: Sessions,
+    notifications: Notifications,
+    actions: Board,
     /// Held while a topic is made or changed: its new configuration is computed from the present one.
     altering: tokio::sync::Mutex<()>,
     /// A compiled writer for each topic, with the configuration that it was compiled from.
@@ -84,8 +89,14 @@ impl App {
         let retention =
             RetentionPolicy { mirror: policy.clone(), waits_for_mirror: config.log.retention_waits_for_mirror };
         let retention = Retention::spawn(log.clone(), retention, orchestrator.slowest_positions(), clock.clone());
-        let mirror = Arc::new(Mirror::spawn(log.clone(), policy, clock));
+        let mirror = Arc::new(Mirror::spawn(log.clone(), policy, clock.clone()));
         orchestrator.keep_schedules(schedules, &mirror).await.map_err(no_catalog)?;
+        let outgoing = outgoing(config)?;
+        let notifications = Notifications::of(&config.notify).map_err(cannot("the list of notifications"))?;
+        let started = notifications.start(folder.path(), &orchestrator, &outgoing, &clock, &stop);
+        started.map_err(cannot("the folder of notifications"))?;
+        let actions = Board::default();
+        Dispatcher::spawn(&orchestrator, log.clone(), outgoing, clock, stop.clone(), actions.clone());
         if config.log.kind == LogKind::Kafka {
             tokio::spawn(tell_progress(Arc::downgrade(&orchestrator), log.clone(), stop.clone()));
         }
@@ -97,6 +108,8 @@ impl App {
             http: HttpMetrics::default(),
             ingest: Ingest::new(config.server.max_ingest),
             sessions: Sessions::new(port, config.server.tls.is_some()),
+            notifications,
+            actions,
             altering: tokio::sync::Mutex::default(),
             writers: Mutex::default(),
             stop,
@@ -132,6 +145,16 @@ impl App {
     /// The console's sessions.
     pub(super) fn sessions(&self) -> &Sessions {
         &self.0.sessions
+    }
+
+    /// How the actions of jobs fare.
+    pub(super) fn actions(&self) -> &Board {
+        &self.0.actions
+    }
+
+    /// What is told to whom.
+    pub(super) fn notifications(&self) -> &Notifications {
+        &self.0.notifications
     }
 
     /// A topic by the name in the path. A name that no topic can have is the name of none.
@@ -255,6 +278,12 @@ fn open_tables(path: &Path, now: Timestamp) -> Result<Tables, TableError> {
     }
     tracing::error!("{failure}; the tables are set aside in {}, and filled again by replay", aside.display());
     Tables::open(path)
+}
+
+/// What calls other machines.
+fn outgoing(config: &Config) -> Result<Outgoing, StartError> {
+    let admitted = Admitted::of(&config.outgoing.allow).map_err(cannot("the list of `[outgoing] allow`"))?;
+    Outgoing::new(admitted).map_err(cannot("the client of webhooks"))
 }
 
 /// What is mirrored, and when. What has a schedule is not done by itself.

@@ -4,7 +4,7 @@ use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use rekap_jobs::JobSpec;
+use rekap_jobs::{ActionTarget, JobSpec};
 use rekap_orchestrator::TokenRole;
 use rekap_orchestrator::views::PlanBase;
 use rekap_tiered_storage::Timestamp;
@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use super::App;
 use super::access::Caller;
+use super::actions::admit_targets;
 use super::extract::{Command, NoQuery, Nothing, Query};
 use super::list::{ListQuery, listing, page};
 use crate::Problem;
@@ -38,10 +39,15 @@ pub(super) struct Deploy {
 
 impl Deploy {
     /// The spec, which has to be of the job in the path.
-    /// It reads what its deployer may read.
+    /// It reads what its deployer may read, and writes to no other topics either.
     fn spec(self, job: &str, caller: &Caller) -> Result<JobSpec, Problem> {
         let spec = JobSpec::from_json(self.spec, self.query)?;
         spec.inputs.values().try_for_each(|input| caller.may_topic(input.topic.as_str()))?;
+        let mut written = spec.actions.iter().filter_map(|action| match &action.target {
+            ActionTarget::Topic(topic) => Some(topic),
+            ActionTarget::Webhook(_) => None,
+        });
+        written.try_for_each(|topic| caller.may_topic(topic.as_str()))?;
         if spec.name == job {
             return Ok(spec);
         }
@@ -64,6 +70,7 @@ pub(super) async fn plan(
     Command { body, caller, .. }: Command<Deploy>,
 ) -> Result<Answer<impl Serialize>, Problem> {
     let spec = body.spec(&job, &caller)?;
+    admit_targets(&app, &spec).await?;
     Ok(Answer(app.orchestrator().plan(&spec).await?))
 }
 
@@ -85,6 +92,7 @@ pub(super) async fn deploy(
     let by = command.by();
     let (rebuild, plan) = (command.body.rebuild, command.body.plan.clone());
     let spec = command.body.spec(&job, &command.caller)?;
+    admit_targets(&app, &spec).await?;
     // What is promoted by itself is promoted by whoever deploys it.
     if spec.promote.auto {
         command.caller.at_least(TokenRole::Operator)?;

@@ -4,6 +4,7 @@
 //! goes on with whatever was under way.
 
 mod access;
+mod actions;
 mod app;
 mod body;
 mod describe;
@@ -18,6 +19,7 @@ mod limits;
 mod list;
 mod mend;
 mod metrics;
+mod notifications;
 mod once;
 mod records;
 mod router;

@@ -11,8 +11,8 @@ use super::describe::described;
 use super::guard::{Guard, guard};
 use super::limits::{self, Crowd};
 use super::{
-    App, groups, health, history, jobs, metrics, once, records, runbooks, schedules, sessions, sql, tables, tokens,
-    topics, trace, versions,
+    App, actions, groups, health, history, jobs, metrics, notifications, once, records, runbooks, schedules, sessions,
+    sql, tables, tokens, topics, trace, versions,
 };
 use crate::problem::layer::problems_only;
 use crate::{Server, console};
@@ -58,10 +58,12 @@ pub(super) fn routes() -> OpenApiRouter<App> {
         .routes(routes!(versions::resume))
         .routes(routes!(versions::retire))
         .routes(routes!(versions::dead_letters))
+        .routes(routes!(actions::actions))
         .routes(routes!(history::history))
         .routes(routes!(history::events))
         .routes(routes!(history::audit))
         .routes(routes!(history::audit_verify))
+        .routes(routes!(notifications::list_notifications))
         .routes(routes!(tables::get_table))
         .routes(routes!(tables::rows))
         .routes(routes!(sql::sql))

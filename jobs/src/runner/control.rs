@@ -53,6 +53,8 @@ pub(super) struct Control {
     held: Mutex<Option<OwnedMutexGuard<()>>>,
     requests: Mutex<Requests>,
     throttle: Mutex<Option<Throttle>>,
+    /// Where it stays.
+    stay: Mutex<Option<Positions>>,
     changed: Notify,
 }
 
@@ -79,6 +81,7 @@ impl Control {
 
     pub(super) fn stop(&self) {
         self.stopped.store(true, Ordering::SeqCst);
+        self.stay(None);
         self.release();
         self.changed.notify_one();
     }
@@ -133,9 +136,16 @@ impl Control {
         answer
     }
 
-    /// Where snapshots are wanted.
+    /// Where snapshots are wanted, and where it is to stay.
     pub(super) fn targets(&self) -> Vec<Positions> {
-        self.requests().waiting.iter().map(|request| request.target.clone()).collect()
+        let stay = self.stay.lock().expect("no thread panics while it holds this lock").clone();
+        self.requests().waiting.iter().map(|request| request.target.clone()).chain(stay).collect()
+    }
+
+    /// Lets it read no further than there, or on.
+    pub(super) fn stay(&self, target: Option<Positions>) {
+        *self.stay.lock().expect("no thread panics while it holds this lock") = target;
+        self.changed.notify_one();
     }
 
     /// Takes out the requests that are decided at these positions: reached or passed. Nobody waits for one whose asker is gone.

@@ -107,7 +107,9 @@ impl Driver {
         self.answer(&at.positions);
         let limit = self.bench.control.limit();
         let records = limit.map_or(u64::MAX, Throttle::range_records).min(self.bound.records());
-        let next = cut(&at.positions, &ends, &self.bench.control.targets(), records);
+        let targets: Vec<Positions> =
+            self.bench.control.targets().into_iter().chain(self.bench.trigger.cut(&at.positions)).collect();
+        let next = cut(&at.positions, &ends, &targets, records);
         if next.ranges.is_empty() {
             self.tell(&at, &ends, None, |run| match run {
                 _ if at.positions.reached(&ends) => Run::Live,
@@ -118,12 +120,17 @@ impl Driver {
         }
         let begun = Instant::now();
         let slices = self.slices(&next).await?;
+        let told_when_computed = self.bench.trigger.due(&next.to()).is_some();
         let commit = match self.compute(&next, &slices, &at).await {
             Err(RangeError::TooLarge(_)) if self.bound.shrink(next.len()) => return Ok(Turn::Dropped),
             computed => computed?,
         };
         let _gate = self.bench.control.gate().await;
         if self.bench.control.targets().iter().any(|target| next.passes(target)) {
+            return Ok(Turn::Dropped);
+        }
+        if commit.0.outbox.is_empty() && !told_when_computed && self.bench.trigger.due(&commit.0.to).is_some() {
+            // It counts since it was computed: it is computed again, with its messages.
             return Ok(Turn::Dropped);
         }
         if self.bench.control.is_stopped() {

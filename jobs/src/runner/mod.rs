@@ -40,6 +40,7 @@ pub use pace::Pace;
 pub use status::{PartitionStatus, Run, RunnerStatus};
 pub use throttle::{Throttle, ThrottledBy};
 
+use crate::actions::Trigger;
 use crate::query::CompiledJob;
 use control::Control;
 use driver::{Driver, Rate};
@@ -67,6 +68,8 @@ pub struct RunnerInit {
     pub memory: Arc<dyn MemoryPool>,
     /// The time of day.
     pub clock: Arc<dyn Clock>,
+    /// What its commits are to be asked for messages, and when.
+    pub trigger: Arc<Trigger>,
 }
 
 /// Starts runners.
@@ -86,6 +89,8 @@ impl Runner {
             log: init.log,
             memory: init.memory,
             control: control.clone(),
+            trigger: init.trigger.clone(),
+            clock: init.clock.clone(),
         };
         let (status, watch) = watch::channel(first_status(&init.table, init.clock.as_ref()));
         let driver = Driver {
@@ -101,7 +106,7 @@ impl Runner {
             brake: Brake::default(),
         };
         tokio::spawn(driver.run());
-        Ok(RunnerHandle { table: init.table, control, status: watch })
+        Ok(RunnerHandle { table: init.table, control, status: watch, trigger: init.trigger })
     }
 }
 
@@ -111,6 +116,7 @@ pub struct RunnerHandle {
     table: Table,
     control: Arc<Control>,
     status: watch::Receiver<RunnerStatus>,
+    trigger: Arc<Trigger>,
 }
 
 impl RunnerHandle {
@@ -122,6 +128,21 @@ impl RunnerHandle {
     /// Changes with every commit and every turn of its fate. Closed once the runner has ended.
     pub fn watch(&self) -> watch::Receiver<RunnerStatus> {
         self.status.clone()
+    }
+
+    /// What its commits are asked for messages, and when.
+    pub fn trigger(&self) -> &Trigger {
+        &self.trigger
+    }
+
+    /// Reads no further than `target` in its partitions until [`Self::go_on`]; where it is past it already, it waits there.
+    pub fn stay_at(&self, target: Positions) {
+        self.control.stay(Some(target));
+    }
+
+    /// Reads on after [`Self::stay_at`].
+    pub fn go_on(&self) {
+        self.control.stay(None);
     }
 
     /// The table that it fills.

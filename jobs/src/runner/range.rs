@@ -6,15 +6,17 @@ use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 
+use arrow::array::RecordBatch;
 use datafusion::execution::memory_pool::MemoryPool;
 use futures::StreamExt as _;
-use rekap_tables::{Commit, DeadLetter, Table, TableStatus, WriterEpoch};
-use rekap_tiered_storage::{InputBatch, Log, LogSlice, Offset, Partition, ReadPlan};
+use rekap_tables::{Commit, DeadLetter, Outgoing, Table, TableStatus, WriterEpoch};
+use rekap_tiered_storage::{Clock, InputBatch, Log, LogSlice, Offset, Partition, Positions, ReadPlan};
 use tokio::runtime::Handle;
 
 use super::control::Control;
 use super::cut::Cut;
 use super::failure::RangeError;
+use crate::actions::Trigger;
 use crate::query::{CompiledJob, JobInput, Part, Records};
 use crate::spec::OnError;
 
@@ -30,6 +32,8 @@ pub(super) struct Bench {
     pub(super) memory: Arc<dyn MemoryPool>,
     pub(super) control: Arc<Control>,
     pub(super) epoch: WriterEpoch,
+    pub(super) trigger: Arc<Trigger>,
+    pub(super) clock: Arc<dyn Clock>,
 }
 
 /// Parts of a range, each with the number of its input, waiting for a worker.
@@ -58,7 +62,8 @@ impl Bench {
         let (parts, asides): (Vec<Part>, Vec<Aside>) = shares.into_iter().unzip();
         let touched = self.job.combine(parts, &self.memory)?;
         let (late, horizon) = (touched.late, self.job.horizon(horizon, &touched));
-        let stored = self.table.gather(&self.job.keys(&touched)?)?;
+        let keys = self.job.keys(&touched)?;
+        let stored = self.table.gather(&keys)?;
         let change = self.job.apply(touched, &stored)?;
         if let Some(detail) = change.output_error.as_ref().filter(|_| self.job.inputs().iter().any(fails)) {
             return Err(RangeError::output(detail));
@@ -67,10 +72,12 @@ impl Bench {
             .ranges
             .keys()
             .filter_map(|(topic, partition)| Some((topic, *partition, status.positions.get(topic, *partition)?)));
+        let to = cut.to();
+        let outbox = self.messages(&to, &keys, &change.rows, horizon)?;
         let commit = Commit {
             epoch: self.epoch,
             from: from.collect(),
-            to: cut.to(),
+            to,
             state: change.state,
             has_row: change.has_row,
             rows: change.rows,
@@ -78,8 +85,30 @@ impl Bench {
             dead_letters: self.dead_letters(asides)?,
             late,
             horizon,
+            outbox,
         };
         Ok((commit, change.output_error))
+    }
+
+    /// The messages of the actions about what this commit changes, where it counts.
+    fn messages(
+        &self,
+        to: &Positions,
+        keys: &RecordBatch,
+        rows: &RecordBatch,
+        horizon: Option<i64>,
+    ) -> Result<Vec<Outgoing>, RangeError> {
+        let Some(actions) = self.trigger.due(to) else { return Ok(vec![]) };
+        let changes = self.table.row_changes(keys, rows, horizon)?;
+        if changes.is_empty() {
+            return Ok(vec![]);
+        }
+        let (messages, failed) = Handle::current().block_on(actions.run(&changes, to, self.clock.now()));
+        for (action, reason) in &failed {
+            tracing::error!(table = %self.table.id(), action, reason, "the action could not be asked; the commit goes on");
+        }
+        self.trigger.note_failed(failed);
+        Ok(messages)
     }
 
     fn shares(&self, queue: &Queue, workers: usize, horizon: Option<i64>) -> Result<Vec<(Part, Aside)>, RangeError> {

@@ -108,6 +108,7 @@ impl World {
             throttle: None,
             memory: Arc::new(GreedyMemoryPool::new(256 << 20)),
             clock: clock(),
+            trigger: Arc::default(),
         }
     }
 

@@ -3,6 +3,7 @@
 //! Parsing refuses every field that it does not know. A specification serializes to the very shape it was written in (with the SQL
 //! under `query`), which is how the catalog keeps it.
 
+mod action;
 mod digest;
 mod error;
 mod fields;
@@ -16,6 +17,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+pub use action::{ActionSpec, ActionTarget};
 pub use digest::{Digest, STATE_VERSION};
 pub use error::SpecError;
 pub use input::{InputSpec, OnError};
@@ -52,6 +54,9 @@ pub struct JobSpec {
     pub inputs: BTreeMap<String, InputSpec>,
     /// When a version may take over.
     pub promote: PromotePolicy,
+    /// What is sent when rows of the served table change.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub actions: Vec<ActionSpec>,
 }
 
 impl JobSpec {
@@ -86,6 +91,7 @@ impl JobSpec {
             time: fields.text("time")?,
             retain: fields.parsed("retain", str::parse)?,
             inputs: inputs(fields.table("inputs")?)?,
+            actions: action::actions(fields.list("actions")?)?,
             promote: fields.take("promote").map_or(Ok(PromotePolicy::default()), PromotePolicy::parse)?,
         };
         fields.finish()?;
@@ -101,6 +107,13 @@ impl JobSpec {
         for (field, columns) in [("key", &self.key), ("order", &self.order)] {
             if let Some(twice) = columns.iter().enumerate().find_map(|(i, c)| columns[..i].contains(c).then_some(c)) {
                 return Err(SpecError::new(field, format!("names `{twice}` twice"), "name it once"));
+            }
+        }
+        for (i, action) in self.actions.iter().enumerate() {
+            let ActionTarget::Topic(topic) = &action.target else { continue };
+            if self.inputs.values().any(|input| input.topic == *topic) {
+                let detail = format!("`{topic}` is an input of this very job, which would go round in a circle");
+                return Err(SpecError::new(format!("actions[{i}].topic"), detail, "write to another topic"));
             }
         }
         if self.retain.is_some() && self.time.is_none() {

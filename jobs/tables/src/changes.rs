@@ -10,6 +10,7 @@ use crate::gather::Seen;
 use crate::layout::{
     self, FAILED_ROW, HAS_ROW, MAX_ROW_KEY_BYTES, ROWS, STATE, TIMES, dead_letter_place, key_of_time_place, place,
 };
+use crate::outbox::{OutboxChanges, Sizes};
 use crate::table::Inner;
 use crate::{Commit, DeadLetter, TableError, TableStatus};
 
@@ -44,6 +45,7 @@ pub(crate) struct Changes {
     written: Written,
     expired: Vec<Expired>,
     dead_letters: Vec<Entry>,
+    outbox: OutboxChanges,
 }
 
 impl Changes {
@@ -58,7 +60,9 @@ impl Changes {
         let written = Written::plan(table, status, &commit, horizon, seen)?;
         let expired = table.expired(status, horizon)?;
         let dead_letters = dead_letter_entries(&commit.dead_letters);
-        let mut changes = Changes { status: TableStatus { horizon, ..status.clone() }, written, expired, dead_letters };
+        let outbox = OutboxChanges::plan(table, status.commit_seq + 1, &commit.outbox)?;
+        let status = TableStatus { horizon, ..status.clone() };
+        let mut changes = Changes { status, written, expired, dead_letters, outbox };
         changes.advance(&commit);
         Ok(changes)
     }
@@ -78,11 +82,16 @@ impl Changes {
         status.dead_letters += self.dead_letters.len() as u64;
         status.tombstones_skipped += commit.tombstones_skipped;
         status.late += commit.late;
+        status.outbox_dropped += self.outbox.dropped;
     }
 
     /// How many places change, beside the status.
     pub(crate) fn len(&self) -> usize {
-        self.dead_letters.len() + self.written.row_keys.len() + self.written.keys.len() + 3 * self.expired.len()
+        self.dead_letters.len()
+            + self.outbox.entries.len()
+            + self.written.row_keys.len()
+            + self.written.keys.len()
+            + 3 * self.expired.len()
     }
 
     /// The changes, in the order of their places, without the status: what stands before its place, and what stands after it.
@@ -92,7 +101,13 @@ impl Changes {
             Some((flags, state)) => entry(STATE, key, Some(flags), Some(state)),
             None => entry(STATE, key, None, None),
         });
-        (self.dead_letters.iter().cloned(), after.chain(state).chain(self.times()))
+        let outbox = self.outbox.entries.iter().cloned();
+        (self.dead_letters.iter().cloned(), outbox.chain(after).chain(state).chain(self.times()))
+    }
+
+    /// How much waits of each action afterwards; `None` when that is as before.
+    pub(crate) fn outbox_sizes(&self) -> Option<Sizes> {
+        (!self.outbox.entries.is_empty()).then(|| self.outbox.sizes.clone())
     }
 
     fn rows(&self) -> Vec<(&[u8], Option<&[u8]>)> {

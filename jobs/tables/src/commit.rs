@@ -3,7 +3,7 @@
 use arrow::array::{BooleanArray, RecordBatch};
 use rekap_tiered_storage::Positions;
 
-use crate::{DeadLetter, WriterEpoch};
+use crate::{DeadLetter, Outgoing, WriterEpoch};
 
 /// What a range did to a table.
 #[derive(Debug, Clone)]
@@ -29,6 +29,8 @@ pub struct Commit {
     /// The `time` below which keys are no longer part of the table; it never falls, and `None` leaves it as it is. Keys below it, the
     /// commit's own included, are gone with this very commit.
     pub horizon: Option<i64>,
+    /// Messages about the rows that this commit changes; see [`Outgoing`].
+    pub outbox: Vec<Outgoing>,
 }
 
 /// What became of a commit.

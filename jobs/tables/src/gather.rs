@@ -41,7 +41,7 @@ impl Inner {
             return Ok((self.nothing(keys.num_rows()), None));
         }
         let sorted = self.keys(keys.columns(), None)?;
-        let values = self.stored_state(&sorted, &status)?;
+        let values = self.stored(STATE, &sorted, status.keys)?;
         let flags: Vec<_> = values.iter().map(|value| value.as_ref().map(|value| value[0])).collect();
         let gathered = self.gathered(keys, &sorted, &values).map_err(|source| self.damaged(source))?;
         Ok((gathered, Some(Seen { commit_seq: status.commit_seq, keys: sorted, flags })))
@@ -71,21 +71,21 @@ impl Inner {
         Ok(Gathered { found, had_row, state })
     }
 
-    /// The stored state of each key, in key order.
-    fn stored_state(&self, keys: &Keys, status: &TableStatus) -> Result<Vec<Option<Slice>>, TableError> {
-        let values = if keys.len() as u64 * KEYS_READ_PER_LOOKUP < status.keys {
-            keys.places().map(|at| self.keyspace.get(place(STATE, keys.key(at)))).collect()
+    /// What a section that holds so many keys has of each of these, in key order.
+    pub(crate) fn stored(&self, section: u8, keys: &Keys, held: u64) -> Result<Vec<Option<Slice>>, TableError> {
+        let values = if keys.len() as u64 * KEYS_READ_PER_LOOKUP < held {
+            keys.places().map(|at| self.keyspace.get(place(section, keys.key(at)))).collect()
         } else {
-            self.read_along(keys)
+            self.read_along(section, keys)
         };
-        values.map_err(|source| self.failed("reading the state of", source))
+        values.map_err(|source| self.failed("reading the keys of", source))
     }
 
-    /// Reads all state from the first key to the last.
-    fn read_along(&self, keys: &Keys) -> Result<Vec<Option<Slice>>, fjall::Error> {
+    /// Reads all of a section from the first key to the last.
+    fn read_along(&self, section: u8, keys: &Keys) -> Result<Vec<Option<Slice>>, fjall::Error> {
         let mut values = vec![None; keys.len()];
         let mut at = 0;
-        let range = place(STATE, keys.key(0))..=place(STATE, keys.key(keys.len() - 1));
+        let range = place(section, keys.key(0))..=place(section, keys.key(keys.len() - 1));
         for entry in self.keyspace.range(range) {
             let (place, value) = entry.into_inner()?;
             while keys.key(at) < &place[1..] {

@@ -6,10 +6,13 @@
 //! d <input> 0 <partition> <offset>   dead letter                     → JSON of a DeadLetter
 //! m schema                           columns and key                 → JSON of a TableSchema
 //! m status                           positions, counts, epoch        → JSON of a TableStatus: the point of commit
+//! o <action> 0 <commit> <n>          message that waits to be sent   → JSON of an Outgoing
 //! r <key>                            output row                      → its columns that are not in the key
 //! s <key>                            state                           → flags, then the state columns
 //! t <time> <key>                     index of keys by `time`         → nothing (only in tables with `time`)
 //! ```
+//!
+//! Readers that do not know the section `o` (it came in 2026-11) see a table without messages.
 //!
 //! `<key>` is the memcomparable row format of arrow-row, so keys stand in key order, nulls first. Integers are big-endian.
 //! Format versions: 1, the first. `tests/fixtures/v1` is frozen and read by a test: a change of arrow-row's bytes would show there.
@@ -22,6 +25,7 @@ pub const FORMAT_VERSION: u32 = 1;
 pub(crate) const SCHEMA: &[u8] = b"mschema";
 pub(crate) const STATUS: &[u8] = b"mstatus";
 pub(crate) const DEAD_LETTERS: u8 = b'd';
+pub(crate) const OUTBOX: u8 = b'o';
 pub(crate) const ROWS: u8 = b'r';
 pub(crate) const STATE: u8 = b's';
 pub(crate) const TIMES: u8 = b't';

@@ -39,4 +39,7 @@ pub struct TableStatus {
     pub tombstones_skipped: u64,
     /// The number of records below the horizon when they came.
     pub late: u64,
+    /// The number of messages that were dropped from the outbox without having been sent.
+    #[serde(default)]
+    pub outbox_dropped: u64,
 }

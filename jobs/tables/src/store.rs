@@ -163,6 +163,7 @@ impl Tables {
         let status = serde_json::from_slice(&status).map_err(|source| damaged(source.to_string()))?;
         let codec = Codec::new(schema).map_err(|source| damaged(source.to_string()))?;
         let table = Table::new(id.clone(), codec, keyspace, self.db.clone(), self.bulk_places, status);
+        table.inner().set_outbox_sizes(table.inner().count_outbox()?);
         open.insert(id.clone(), table.clone());
         Ok(Some(table))
     }

@@ -17,6 +17,7 @@ use tokio::sync::watch;
 use crate::codec::Codec;
 use crate::gather::Seen;
 use crate::layout::{TIMES, time_of_time_place};
+use crate::outbox::Sizes;
 use crate::{
     Commit, CommitOutcome, Gathered, TableError, TableId, TableSchema, TableSnapshot, TableStatus, WriterEpoch,
 };
@@ -34,6 +35,7 @@ pub(crate) struct Inner {
     shown: RwLock<Shown>,
     pub(crate) changed: watch::Sender<Arc<TableStatus>>,
     writer: Mutex<Option<Seen>>,
+    outbox: Mutex<Sizes>,
 }
 
 /// What readers are shown.
@@ -62,7 +64,12 @@ impl Table {
             changed: watch::Sender::new(status.clone()),
             shown: RwLock::new(Shown { status, before: None }),
             writer: Mutex::default(),
+            outbox: Mutex::default(),
         }))
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.0
     }
 
     /// Which table this is.
@@ -142,7 +149,17 @@ impl Inner {
         self.shown.read().expect("no thread panics while it holds this lock").status.clone()
     }
 
-    fn writer(&self) -> MutexGuard<'_, Option<Seen>> {
+    /// How much waits of each action.
+    pub(crate) fn outbox_sizes(&self) -> Sizes {
+        self.outbox.lock().expect("no thread panics while it holds this lock").clone()
+    }
+
+    pub(crate) fn set_outbox_sizes(&self, mut sizes: Sizes) {
+        sizes.retain(|_, size| size.messages > 0);
+        *self.outbox.lock().expect("no thread panics while it holds this lock") = sizes;
+    }
+
+    pub(crate) fn writer(&self) -> MutexGuard<'_, Option<Seen>> {
         self.writer.lock().expect("no thread panics while it holds this lock")
     }
 }

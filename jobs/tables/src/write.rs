@@ -45,7 +45,22 @@ impl Inner {
         steps::passed("range.computed", &self.id);
         let written = if changes.len() < self.bulk_places { self.write_batch(entries) } else { self.ingest(entries) };
         steps::passed("range.written", &self.id);
+        if let Some(sizes) = changes.outbox_sizes() {
+            // After a failure nobody knows what is there; the table is opened anew then, and counts again.
+            self.set_outbox_sizes(sizes);
+        }
         self.show(written, &changes.status)
+    }
+
+    /// Takes messages out of the outbox, and with a status writes that in the same batch.
+    pub(crate) fn write_outbox(&self, entries: Vec<Entry>, status: Option<TableStatus>) -> Result<(), TableError> {
+        let Some(status) = status else {
+            let removed = self.write_batch(entries.into_iter());
+            return removed.map_err(|source| self.failed("writing", source));
+        };
+        self.hide();
+        let written = self.write_batch(std::iter::once(status_entry(&status)).chain(entries));
+        self.show(written, &status)
     }
 
     /// Writes `status` alone.

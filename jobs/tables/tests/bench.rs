@@ -57,6 +57,7 @@ fn commit(table: &Table, epoch: WriterEpoch, (auctions, windows): (Vec<i64>, Vec
             tombstones_skipped: 0,
             late: 0,
             horizon: None,
+            outbox: vec![],
         })
         .unwrap();
 }

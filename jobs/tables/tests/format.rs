@@ -94,6 +94,7 @@ fn fill(tables: &Tables) {
         tombstones_skipped: 4,
         late: 5,
         horizon: Some(-10),
+        outbox: vec![],
     };
     let first = Commit { to: at("ticks/0=120"), ..commit.clone() };
     let first = Commit { from: at("ticks/0=0"), ..first };

@@ -76,6 +76,7 @@ impl World {
             throttle: None,
             memory: Arc::new(GreedyMemoryPool::new(256 << 20)),
             clock,
+            trigger: Arc::default(),
         };
         let runner = Runner::spawn(init).map_err(|e| text(&e))?;
         Ok(World { log, mirror, job, runner })

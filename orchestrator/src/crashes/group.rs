@@ -70,7 +70,8 @@ impl Machine {
         for order in orders {
             let here = self.tables[&self.table_of(&(order.job.clone(), order.to))];
             self.step(format!("{key}: {} arrives", order.job))?;
-            planned.push((order, at(&format!("ticks/0={here}")), SteppedBack::new()));
+            let places = (at(&format!("ticks/0={here}")), Positions::new());
+            planned.push((order, places, SteppedBack::new()));
         }
         let written = self.book().write::<GroupSwapped>(&request(key), "", |state, now| {
             let (swaps, answer) = moved(state, now, GROUP, planned, 1)?;

@@ -53,8 +53,10 @@ pub fn deploy(
     let job = state.ever(&spec.name).filter(|_| !rebuild);
     let same = job.filter(|job| !job.deleted).and_then(|job| Some((job, job.live_with(digest)?)));
     if let Some((job, version)) = same {
-        let policy = || What::PolicyChanged { policy: Box::new(spec.promote.clone()) };
-        return match job.policy == spec.promote {
+        let changed = (*version.actions != spec.actions).then_some(version.number);
+        let actions = if changed.is_some() { spec.actions.clone() } else { vec![] };
+        let policy = || What::PolicyChanged { policy: Box::new(spec.promote.clone()), version: changed, actions };
+        return match job.policy == spec.promote && changed.is_none() {
             true => DeployDecision::Same(version.number),
             false => DeployDecision::Policy(version.number, policy()),
         };

@@ -187,7 +187,11 @@ fn a_new_version_carries_all_that_it_needs_to_be_compiled_again() {
 /// Version 1 serves, version 2 is a candidate, and promotions take two people.
 fn of_two_people() -> Story {
     let mut story = serving_and_candidate();
-    story.then(crate::event::What::PolicyChanged { policy: Box::new(spec("two_people = true").promote) });
+    story.then(crate::event::What::PolicyChanged {
+        policy: Box::new(spec("two_people = true").promote),
+        version: None,
+        actions: vec![],
+    });
     story
 }
 
@@ -243,6 +247,10 @@ fn a_promotion_for_later_takes_two_people_as_well() {
 fn the_first_version_takes_nobody_to_approve_it() {
     let mut story = Story::of([crate::event::What::Deployed(Box::new(deployment(1, "two_people = true")))]);
     story.then(deployed(2));
-    story.then(crate::event::What::PolicyChanged { policy: Box::new(spec("two_people = true").promote) });
+    story.then(crate::event::What::PolicyChanged {
+        policy: Box::new(spec("two_people = true").promote),
+        version: None,
+        actions: vec![],
+    });
     assert!(matches!(asked_by(&story, "ann", &Promotion::default(), &[]), PromoteDecision::Swap(_)));
 }

@@ -158,6 +158,8 @@ impl Orchestrator {
             throttle: self.first_limit(None),
             memory: self.memory.clone(),
             clock: self.clock.clone(),
+            // What a drill finds is nobody's news.
+            trigger: Arc::default(),
         });
         let runner = Arc::new(runner.map_err(|e| e.to_string())?);
         listed(&|active| active.runner = Some(runner.clone()));

@@ -48,6 +48,7 @@ impl Orchestrator {
         let topics = self.topics_of(spec).await?;
         let compiled = CompiledJob::compile(spec, &topics).await.map_err(refused)?;
         self.admit_checks(spec, compiled.table_schema()).await?;
+        self.admit_actions(spec, compiled.table_schema()).await?;
         let start = self.start_of(spec, &topics, None).await?;
         let digest = compiled.digest().to_string();
         let decision = decide::deploy(state, spec, &digest, &topics, &start, false);
@@ -180,6 +181,11 @@ fn differences(job: Option<&Job>, spec: &JobSpec) -> Vec<Change> {
     let mut old = job.and_then(|job| job.serving()).map(|version| fields(&version.spec)).unwrap_or_default();
     if let (Some(job), false) = (job, old.is_empty()) {
         old.insert("promote".into(), serde_json::to_value(&job.policy).unwrap_or_default());
+        if let Some(serving) = job.serving().filter(|serving| !serving.actions.is_empty()) {
+            old.insert("actions".into(), serde_json::to_value(&*serving.actions).unwrap_or_default());
+        } else {
+            old.remove("actions");
+        }
     }
     let mut new = fields(spec);
     let names: BTreeSet<String> = old.keys().chain(new.keys()).cloned().collect();

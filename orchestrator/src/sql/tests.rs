@@ -39,6 +39,7 @@ pub(crate) fn table(tables: &Tables, version: u32, key: &[&str], rows: RecordBat
         tombstones_skipped: 0,
         late: 0,
         horizon: None,
+        outbox: vec![],
     };
     table.commit(commit).unwrap();
     table

@@ -12,7 +12,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 pub use job::{Drilled, Freeze, Job, Watched};
-pub use version::{Approval, Role, Verified, Version};
+pub(crate) use version::within;
+pub use version::{Approval, Role, Stretch, Verified, Version};
 
 use rekap_tiered_storage::{Incarnation, Timestamp, Topic, TopicName};
 
@@ -211,9 +212,12 @@ impl Job {
                 self.drilled =
                     Some(Drilled { version: *version, at: entry.at, records: *records, took_ms: *took_ms, report });
             }
-            What::PolicyChanged { policy } => {
+            What::PolicyChanged { policy, version, actions } => {
                 self.generation += 1;
                 self.policy = (**policy).clone();
+                if let Some(version) = version.and_then(|version| self.versions.get_mut(&version)) {
+                    version.actions = Arc::new(actions.clone());
+                }
             }
             What::Frozen { until } => self.freeze = Some(Freeze { by: entry.actor.clone(), until: *until }),
             What::RollbackWindowSet { until } => self.keep_warm(*until),
@@ -241,6 +245,7 @@ impl Job {
             | What::Aborted { version }
             | What::Paused { version }
             | What::Resumed { version }
+            | What::ActionsDropped { version, .. }
             | What::Retired { version, .. } => {
                 let structural = matches!(what, What::Replayed { .. } | What::Aborted { .. } | What::Retired { .. });
                 self.generation += u64::from(structural);
@@ -257,6 +262,7 @@ impl Job {
             from.role = Role::Standby { until: swap.until };
         }
         self.lineage.push(swap.to);
+        self.hand_over(swap);
         self.serve(swap.to);
     }
 
@@ -270,7 +276,22 @@ impl Job {
                 passed.role = Role::Standby { until: swap.until };
             }
         }
+        self.hand_over(swap);
         self.serve(swap.to);
+    }
+
+    /// Whose changes are sent from here on: up to where the one was held they are its own, past it the other's.
+    fn hand_over(&mut self, swap: &Swap) {
+        if let Some(from) = swap.from.and_then(|from| self.versions.get_mut(&from))
+            && let Some(last) = Arc::make_mut(&mut from.stretches).last_mut()
+        {
+            last.until = Some(swap.held_at.clone());
+        }
+        let Some(to) = self.versions.get_mut(&swap.to) else { return };
+        // Of what the one did not read, the other's changes count from where it stands.
+        let mut from = swap.positions.clone();
+        swap.held_at.iter().for_each(|(topic, partition, next)| from.set(topic, partition, next));
+        Arc::make_mut(&mut to.stretches).push(Stretch { from, until: None });
     }
 
     fn serve(&mut self, number: u32) {
@@ -337,6 +358,9 @@ impl Version {
             What::Failed { attempt, reason, .. } if *attempt == self.attempt => {
                 self.failure = Some(reason.clone());
                 self.ready_since = None;
+            }
+            What::ActionsDropped { attempt, dropped, .. } if *attempt == self.attempt => {
+                self.actions_dropped = *dropped
             }
             What::Armed { .. } => self.armed = Some(entry.actor.clone()),
             What::Approved { attempt, force, .. } if *attempt == self.attempt => {

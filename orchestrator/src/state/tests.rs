@@ -121,3 +121,31 @@ fn a_version_reads_a_new_partition_from_its_start() {
     let here = version.positions_within(&at("ticks/0=7"), &at("ticks/0=9,ticks/1=4,ticks/2=3,other/0=1"));
     assert_eq!(here, at("ticks/0=7,ticks/1=0,ticks/2=0"));
 }
+
+#[test]
+fn what_is_sent_is_the_one_versions_up_to_the_swap_and_the_others_past_it() {
+    let mut story = Story::of([deployed(1), deployed(2)]);
+    story.promote(1);
+    let mut swap = crate::testing::swap(Some(1), 2, 9, NOON);
+    (swap.held_at, swap.positions) = (at("ticks/0=10,ticks/1=20"), at("ticks/0=12,ticks/1=20,trades/0=4"));
+    story.then(What::Promoted(swap.clone()));
+    let sent_by = |story: &Story, to: &str| -> Vec<u32> {
+        let of = story.job().versions.values().filter(|version| version.served_at(&at(to)));
+        of.map(|version| version.number).collect()
+    };
+    assert_eq!(sent_by(&story, "ticks/0=5"), [] as [u32; 0], "a first version sends nothing of what it replayed");
+    assert_eq!(sent_by(&story, "ticks/0=10,ticks/1=20"), [1]);
+    assert_eq!(sent_by(&story, "ticks/0=11"), [2]);
+    assert_eq!(sent_by(&story, "ticks/0=10,ticks/1=21"), [2]);
+    assert_eq!(
+        sent_by(&story, "trades/0=4"),
+        [] as [u32; 0],
+        "what only the other one reads is its own from the swap on"
+    );
+    assert_eq!(sent_by(&story, "trades/0=5"), [2]);
+    (swap.from, swap.to) = (Some(2), 1);
+    (swap.held_at, swap.positions) = (at("ticks/0=30,ticks/1=20,trades/0=9"), at("ticks/0=40,ticks/1=40"));
+    story.then(What::RolledBack(swap));
+    assert_eq!(sent_by(&story, "ticks/0=30,ticks/1=20"), [2]);
+    assert_eq!(sent_by(&story, "ticks/0=35"), [1], "what the standby was ahead by is its own");
+}

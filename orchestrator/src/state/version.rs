@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rekap_jobs::{Failure, JobSpec, LostRange};
+use rekap_jobs::{ActionSpec, Failure, JobSpec, LostRange};
 use rekap_tiered_storage::{Positions, Timestamp, Topic, TopicName};
 use serde::{Deserialize, Serialize};
 
@@ -115,6 +115,33 @@ pub struct Version {
     pub verified: Option<Verified>,
     /// Somebody asked for another verification.
     pub verification_asked: bool,
+    /// What it sends about the rows that it changes while it serves.
+    pub actions: Arc<Vec<ActionSpec>>,
+    /// The stretches of the log over which its changes were what readers of the alias saw, oldest first.
+    pub stretches: Arc<Vec<Stretch>>,
+    /// How many messages of the present attempt are recorded as dropped.
+    pub actions_dropped: u64,
+}
+
+/// A stretch of the log over which a version served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stretch {
+    /// What ends up to here was the version's before.
+    pub from: Positions,
+    /// What ends past this is the version's after; none while it serves.
+    pub until: Option<Positions>,
+}
+
+impl Stretch {
+    /// True when a commit that ends at `to` is one of this stretch.
+    pub fn holds(&self, to: &Positions) -> bool {
+        !within(to, &self.from) && self.until.as_ref().is_none_or(|until| within(to, until))
+    }
+}
+
+/// True when no partition of `to` is past `bound`.
+pub(crate) fn within(to: &Positions, bound: &Positions) -> bool {
+    to.iter().all(|(topic, partition, next)| bound.get(topic, partition).is_some_and(|bound| next <= bound))
 }
 
 impl Version {
@@ -143,6 +170,9 @@ impl Version {
             rolled_back: false,
             verified: None,
             verification_asked: false,
+            actions: Arc::new(deployment.spec.actions.clone()),
+            stretches: Arc::default(),
+            actions_dropped: 0,
         }
     }
 
@@ -157,6 +187,12 @@ impl Version {
         self.approved = None;
         self.verified = None;
         self.verification_asked = false;
+        self.actions_dropped = 0;
+    }
+
+    /// True when the changes of a commit that ends at `to` were the alias's.
+    pub fn served_at(&self, to: &Positions) -> bool {
+        self.stretches.iter().any(|stretch| stretch.holds(to))
     }
 
     /// True when somebody else than `actor` approved its promotion, whatever is waived of `forced`.

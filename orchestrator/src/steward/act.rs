@@ -75,6 +75,7 @@ impl Orchestrator {
             return Ok(());
         }
         let replays = version.role == Role::Candidate;
+        let trigger = self.trigger_of(&key.0, &version, &member.table).await;
         let runner = Runner::spawn(RunnerInit {
             job: Arc::new(compiled),
             table: member.table.clone(),
@@ -85,12 +86,14 @@ impl Orchestrator {
             throttle: self.first_limit(version.max_records_per_s).filter(|_| replays),
             memory: self.memory.clone(),
             clock: self.clock.clone(),
+            trigger,
         });
         let runner = runner.map_err(|error| table_failed(key, &error))?;
         if version.paused {
             runner.pause();
         }
         self.fleet.put(key.clone(), Member { runner: Some(Arc::new(runner)), ..member });
+        self.tell_actions(&key.0);
         Ok(())
     }
 
@@ -133,6 +136,7 @@ impl Orchestrator {
     /// Drops a table that nothing refers to. Readers that are in it keep their snapshot until they are done.
     async fn drop_table(&self, id: &TableId) -> Result<(), Rejection> {
         let key = (id.job.clone(), id.version);
+        self.record_lost_messages(id).await;
         if self.fleet.get(&key.0, key.1).is_some_and(|member| member.attempt == id.attempt) {
             self.fleet.take(&key);
         }

@@ -65,6 +65,7 @@ async fn tend(orchestrator: Weak<Orchestrator>, mut head: watch::Receiver<u64>, 
             orchestrator.look_after_swaps();
             orchestrator.govern();
         }
+        orchestrator.tell_all_actions();
         let facts = orchestrator.look().await;
         for action in react(&orchestrator.state(), &facts, orchestrator.clock.now()) {
             orchestrator.act(action).await;

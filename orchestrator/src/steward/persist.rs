@@ -33,9 +33,13 @@ impl Orchestrator {
     /// Makes all that the tables hold now durable, and tells the lowest position that any live version may go on from.
     pub(crate) async fn persist(&self) {
         let slowest = self.slowest_now();
+        let serving = self.serving_positions();
         let tables = self.tables.clone();
         match blocking(move || tables.persist()).await {
-            Ok(()) => drop(self.slowest.send_replace(slowest)),
+            Ok(()) => {
+                self.slowest.send_replace(slowest);
+                self.tidy_outboxes(&serving).await;
+            }
             Err(error) => tracing::error!(%error, "the tables could not be made durable"),
         }
     }

@@ -70,6 +70,10 @@ fn shorten(what: &What, fields: &mut Map<String, Value>) {
                 fields.extend(report.into_iter().filter(|(name, _)| short.contains(&name.as_str())));
             }
         }
+        // The URL of an action may hold a token.
+        What::PolicyChanged { actions, .. } if !actions.is_empty() => {
+            fields.insert("actions".into(), actions.iter().map(|action| json!(action.name)).collect());
+        }
         What::GroupPromoted { swaps, .. } | What::GroupRolledBack { swaps, .. } => {
             let short = |m: &Moved| json!({"job": m.job, "from": m.swap.from, "to": m.swap.to});
             fields.insert("swaps".into(), swaps.iter().map(short).collect());

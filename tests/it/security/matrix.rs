@@ -28,12 +28,14 @@ viewer     GET    /v1/jobs
 viewer     GET    /v1/jobs/{job}
 viewer     GET    /v1/jobs/{job}/drill
 viewer     GET    /v1/jobs/{job}/events
+viewer     GET    /v1/jobs/{job}/actions
 viewer     GET    /v1/jobs/{job}/history
 viewer     GET    /v1/jobs/{job}/versions
 viewer     GET    /v1/jobs/{job}/versions/{n}
 viewer     GET    /v1/jobs/{job}/versions/{n}/dead-letters
 viewer     GET    /v1/jobs/{job}/versions/{n}/spec
 viewer     GET    /v1/jobs/{job}/versions/{n}/verification
+viewer     GET    /v1/notifications
 viewer     GET    /v1/schedules
 viewer     GET    /v1/session
 viewer     GET    /v1/tables/{alias}

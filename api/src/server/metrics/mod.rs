@@ -2,7 +2,9 @@
 //!
 //! Names end in their unit. What is counted here begins at 0 with the process; all else is what the rooms say.
 
+mod actions;
 mod http;
+mod notifications;
 mod schedules;
 mod text;
 mod topics;
@@ -30,6 +32,8 @@ pub(super) async fn metrics(State(app): State<App>) -> Result<Response, Problem>
     schedules::schedules(&app, &mut text);
     schedules::drills(&app, &mut text);
     topics::topics(&app, &mut text).await?;
+    actions::actions(&app, &mut text);
+    notifications::notifications(&app, &mut text).await?;
     text.family("sql_queries_running", "gauge", "Queries that run now.");
     text.sample("sql_queries_running", &[], app.orchestrator().queries_running() as f64);
     text.family("ingest_in_flight_bytes", "gauge", "Bytes of records that are being appended.");

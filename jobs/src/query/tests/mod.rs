@@ -117,6 +117,7 @@ impl Bench {
             tombstones_skipped: 0,
             late,
             horizon,
+            outbox: vec![],
         };
         assert_eq!(table.commit(commit).unwrap(), CommitOutcome::Committed);
         failures

@@ -9,11 +9,11 @@ use arrow::array::TimestampMicrosecondArray;
 use arrow::array::{Array, AsArray, BooleanArray, Float64Array, RecordBatch, StringArray};
 use arrow::datatypes::{DataType, Field, Float64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use proptest::prelude::*;
-use rekap_tiered_storage::{Offset, Partition, Positions, UTC, timestamp_type};
+use rekap_tiered_storage::{Offset, Partition, Positions, Timestamp, UTC, timestamp_type};
 
 use crate::{
-    Commit, CommitOutcome, DeadLetter, RowsQuery, Table, TableError, TableId, TableSchema, TableSnapshot, Tables,
-    UnusableFilter, WriterEpoch,
+    Commit, CommitOutcome, DeadLetter, MAX_OUTBOX_MESSAGES, Outgoing, RowsQuery, Table, TableError, TableId,
+    TableSchema, TableSnapshot, Tables, UnusableFilter, WriterEpoch,
 };
 
 /// Key columns `name` and `at`, which stand last and first among the columns.
@@ -74,6 +74,7 @@ fn commit(epoch: WriterEpoch, from: u64, to: u64, changes: &[(Key, Option<f64>)]
         tombstones_skipped: 0,
         late: 0,
         horizon: None,
+        outbox: vec![],
     }
 }
 
@@ -509,4 +510,83 @@ proptest! {
             prop_assert_eq!(snapshot.status(), &table.0.stored_status().unwrap());
         }
     }
+}
+
+fn message(action: &str, n: u64, to: u64) -> Outgoing {
+    let row = serde_json::json!({ "n": n });
+    Outgoing { id: format!("{action}-{n}"), action: action.into(), at: Timestamp::from_micros(0), to: at(to), row }
+}
+
+fn ids(table: &Table, action: &str) -> Vec<String> {
+    table.outbox(action, None, 1_000_000).unwrap().into_iter().map(|waiting| waiting.message.id).collect()
+}
+
+#[test]
+fn messages_come_and_go_with_their_commit_and_survive_a_restart() {
+    for bulk_places in [usize::MAX, 1] {
+        let dir = tempfile::tempdir().unwrap();
+        let (tables, table, epoch) = fresh(dir.path(), bulk_places);
+        let changes = [(key("EUR", 1), Some(1.0))];
+        let outbox = vec![message("b", 1, 5), message("a", 2, 5), message("a", 3, 5)];
+        let first = Commit { outbox, ..commit(epoch, 0, 5, &changes) };
+        assert_eq!(table.commit(first.clone()).unwrap(), CommitOutcome::Committed);
+        assert_eq!(table.commit(first).unwrap(), CommitOutcome::AlreadyApplied);
+        table.commit(Commit { outbox: vec![message("a", 4, 9)], ..commit(epoch, 5, 9, &changes) }).unwrap();
+        assert_eq!(ids(&table, "a"), ["a-2", "a-3", "a-4"], "in the order of the commits");
+        let waiting = table.outbox("a", None, 2).unwrap();
+        let after = table.outbox("a", Some(&waiting[1].place), 9).unwrap();
+        assert_eq!(after[0].message, message("a", 4, 9));
+        table.outbox_sent(&[waiting[0].place.clone()]).unwrap();
+        table.outbox_sent(&[waiting[0].place.clone()]).unwrap();
+        assert_eq!(table.outbox_drop(&[waiting[1].place.clone()]).unwrap(), 1);
+        let sizes = table.outbox_sizes();
+        assert_eq!((sizes["a"].messages, sizes["b"].messages), (1, 1));
+        drop((tables, table));
+        let tables = Tables::open_with(dir.path(), bulk_places).unwrap();
+        let table = tables.open_table(&id()).unwrap().unwrap();
+        assert_eq!((ids(&table, "a"), table.outbox_sizes()), (vec!["a-4".to_owned()], sizes));
+        assert_eq!((table.status().outbox_dropped, table.status().rows), (1, 1));
+    }
+}
+
+#[test]
+fn a_full_outbox_drops_its_oldest_messages_and_counts_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_tables, table, epoch) = fresh(dir.path(), usize::MAX);
+    let changes = [(key("EUR", 1), Some(1.0))];
+    let many = |from: u64, count: u64| (from..from + count).map(|n| message("a", n, 5)).collect::<Vec<_>>();
+    let outbox = many(0, MAX_OUTBOX_MESSAGES - 1);
+    table.commit(Commit { outbox, ..commit(epoch, 0, 5, &changes) }).unwrap();
+    table.commit(Commit { outbox: many(900_000, 3), ..commit(epoch, 5, 6, &changes) }).unwrap();
+    let left = ids(&table, "a");
+    assert_eq!((left.len() as u64, left[0].as_str()), (MAX_OUTBOX_MESSAGES, "a-2"));
+    assert_eq!((table.status().outbox_dropped, table.outbox_sizes()["a"].messages), (2, MAX_OUTBOX_MESSAGES));
+    let outbox = many(1_000_000, MAX_OUTBOX_MESSAGES + 7);
+    table.commit(Commit { outbox, ..commit(epoch, 6, 7, &changes) }).unwrap();
+    let left = ids(&table, "a");
+    assert_eq!((left.len() as u64, left[0].as_str()), (MAX_OUTBOX_MESSAGES, "a-1000007"));
+    assert_eq!(table.status().outbox_dropped, 2 + MAX_OUTBOX_MESSAGES + 7);
+}
+
+#[test]
+fn what_a_commit_would_change_is_told_before_it_is_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_tables, table, epoch) = fresh(dir.path(), usize::MAX);
+    let rows = [(key("CHF", 1), Some(1.0)), (key("EUR", 1), Some(2.0)), (key("GBP", 1), Some(3.0))];
+    table.commit(commit(epoch, 0, 5, &rows)).unwrap();
+    let next = [
+        (key("USD", 9), Some(7.0)),
+        (key("GBP", 1), None),
+        (key("EUR", 1), Some(2.5)),
+        (key("CHF", 1), Some(1.0)),
+        (key("JPY", 0), Some(4.0)),
+    ];
+    let all: Vec<&Key> = next.iter().map(|(key, _)| key).collect();
+    let rows = commit(epoch, 5, 6, &next).rows;
+    let changes = table.row_changes(&keys(&all), &rows, Some(1)).unwrap();
+    assert_eq!(rows_of(&changes.added), [(key("USD", 9), 7.0)], "what is below the horizon is no row");
+    assert_eq!(rows_of(&changes.removed), [(key("GBP", 1), 3.0)]);
+    assert_eq!(rows_of(&changes.changed_from), [(key("EUR", 1), 2.0)]);
+    assert_eq!(rows_of(&changes.changed_to), [(key("EUR", 1), 2.5)]);
+    assert_eq!(changes.len(), 3);
 }
