@@ -27,7 +27,7 @@ const NO_CODES_WITHIN: [&str; 7] = [
 
 /// Environment variables, a time zone, a header's value, names of tables in the binary, and the one failure that is never shown (its
 /// reader has gone).
-const NO_CODE_WORDS: [&str; 13] = [
+const NO_CODE_WORDS: [&str; 14] = [
     "CARGO_MANIFEST_DIR",
     "CARGO_PKG_VERSION",
     "DENY",
@@ -36,6 +36,7 @@ const NO_CODE_WORDS: [&str; 13] = [
     "NO_COLOR",
     "OUT_DIR",
     "REKAP_STARTED_ANEW",
+    "REKAP_",
     "REKAP__",
     "REKAP__SERVER__LISTEN",
     "RUNBOOKS",
