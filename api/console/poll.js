@@ -41,3 +41,22 @@ export function every(ms, task, signal) {
   run();
   return run;
 }
+
+/** Runs `read` every `ms`, keeps in `state.error` why it failed or null, and renders after each time. */
+export function everyInto(state, ms, read, render, signal) {
+  return every(
+    ms,
+    async () => {
+      try {
+        await read();
+        state.error = null;
+      } catch (error) {
+        if (error.name === "AbortError") return;
+        state.error = error;
+      }
+      render();
+      if (state.error) throw state.error;
+    },
+    signal,
+  );
+}

@@ -5,7 +5,7 @@ import { draw, h } from "../dom.js";
 import { timeline } from "../events.js";
 import { plural } from "../format.js";
 import { empty, failure, panel, waiting } from "../parts.js";
-import { every } from "../poll.js";
+import { everyInto } from "../poll.js";
 import { setQuery } from "../router.js";
 import { isLive } from "../status.js";
 import { follow } from "../stream.js";
@@ -35,21 +35,7 @@ export function job(place, { params, query, signal }) {
     error: null,
   };
   const render = () => draw(place, ...content(state, actions));
-  const look = every(
-    EVERY_MS,
-    async () => {
-      try {
-        await read(state, signal);
-        state.error = null;
-      } catch (error) {
-        if (error.name === "AbortError") return;
-        state.error = error;
-      }
-      render();
-      if (state.error) throw state.error;
-    },
-    signal,
-  );
+  const look = everyInto(state, EVERY_MS, () => read(state, signal), render, signal);
   const actions = {
     look,
     pick: (n) => {

@@ -4,7 +4,7 @@ import { get, paths, post, Problem } from "../api.js";
 import { draw, h } from "../dom.js";
 import { bytes, count, duration, plural } from "../format.js";
 import { button, empty, facts, failure, panel, waiting } from "../parts.js";
-import { every } from "../poll.js";
+import { everyInto } from "../poll.js";
 import { sign } from "../status.js";
 import { legend, tierBar } from "../tiers.js";
 import { toast } from "../toast.js";
@@ -41,21 +41,10 @@ export function topic(place, { params, signal }) {
     }
     render();
   };
-  const look = every(
-    EVERY_MS,
-    async () => {
-      try {
-        state.topic = await get(paths.topic(state.name), { signal });
-        state.error = null;
-      } catch (error) {
-        if (error.name === "AbortError") return;
-        state.error = error;
-      }
-      render();
-      if (state.error) throw state.error;
-    },
-    signal,
-  );
+  const readTopic = async () => {
+    state.topic = await get(paths.topic(state.name), { signal });
+  };
+  const look = everyInto(state, EVERY_MS, readTopic, render, signal);
   const actions = {
     render,
     read: (partition, from) => {
