@@ -66,17 +66,19 @@ impl AggregateQuery {
         Ok(Partial { query: self, grouped, newest: None, late: 0 })
     }
 
-    /// The parts of a range as one, each key once.
-    pub(super) fn combine(&self, parts: Vec<RecordBatch>, memory: &Arc<dyn MemoryPool>) -> Result<RecordBatch> {
-        if let [one] = parts.as_slice() {
-            return Ok(one.clone());
-        }
-        let mut grouped = Grouped::new(columns_of(&self.input, &self.key), &self.aggregates, memory)?;
-        for part in parts.iter().filter(|part| part.num_rows() > 0) {
+    /// The parts of a range as one, each key once. The largest takes in the others, one after the other: its keys are not looked up
+    /// again, and what was taken in is freed.
+    pub(super) fn combine(&self, mut parts: Vec<Grouped<'_>>) -> Result<RecordBatch> {
+        let Some(largest) = (0..parts.len()).max_by_key(|part| parts[*part].len()) else {
+            return Ok(RecordBatch::new_empty(self.state.clone()));
+        };
+        let mut whole = parts.swap_remove(largest);
+        for part in parts.into_iter().filter(|part| part.len() > 0) {
+            let part = part.finish(&self.state)?;
             let (keys, state) = part.columns().split_at(self.key.len());
-            grouped.merge(keys, state)?;
+            whole.merge(keys, state)?;
         }
-        grouped.finish(&self.state)
+        whole.finish(&self.state)
     }
 
     /// What becomes of the touched keys, given what the table holds of them.
@@ -176,9 +178,16 @@ impl Partial<'_> {
         self.grouped.update(&keys, &rows)
     }
 
-    /// The state of the keys seen, each once.
-    pub(super) fn finish(self) -> Result<RecordBatch> {
-        self.grouped.finish(&self.query.state)
+    /// How many keys were seen.
+    pub(super) fn keys(&self) -> usize {
+        self.grouped.len()
+    }
+}
+
+impl<'a> Partial<'a> {
+    /// The keys seen and their state, ready to take in those of others.
+    pub(super) fn finish(self) -> Grouped<'a> {
+        self.grouped
     }
 }
 

@@ -10,6 +10,7 @@ use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryPool;
 use rekap_tables::Gathered;
 
+use super::grouped::Grouped;
 use super::records::{Change, FailedRecord, Records};
 use super::upsert::Candidates;
 use super::{CompiledJob, Query, aggregate, upsert};
@@ -23,8 +24,8 @@ enum Kind<'a> {
 }
 
 /// What one worker made of its share.
-pub struct Part {
-    result: Keyed,
+pub struct Part<'a> {
+    result: Share<'a>,
     newest: Option<i64>,
     /// How many records were below the horizon.
     pub late: u64,
@@ -36,6 +37,11 @@ pub struct Touched {
     newest: Option<i64>,
     /// How many records were below the horizon.
     pub late: u64,
+}
+
+enum Share<'a> {
+    Groups(Grouped<'a>),
+    Candidates(Candidates),
 }
 
 enum Keyed {
@@ -61,18 +67,18 @@ impl CompiledJob {
     }
 
     /// The parts of one range as one.
-    pub fn combine(&self, parts: Vec<Part>, memory: &Arc<dyn MemoryPool>) -> Result<Touched> {
+    pub fn combine(&self, parts: Vec<Part<'_>>, memory: &Arc<dyn MemoryPool>) -> Result<Touched> {
         let (newest, late) =
             (parts.iter().filter_map(|part| part.newest).max(), parts.iter().map(|part| part.late).sum());
-        let (mut states, mut candidates) = (vec![], vec![]);
+        let (mut groups, mut candidates) = (vec![], vec![]);
         for part in parts {
             match part.result {
-                Keyed::State(state) => states.push(state),
-                Keyed::Candidates(part) => candidates.push(part),
+                Share::Groups(part) => groups.push(part),
+                Share::Candidates(part) => candidates.push(part),
             }
         }
         let result = match &self.query {
-            Query::Aggregate(query) => Keyed::State(query.combine(states, memory)?),
+            Query::Aggregate(query) => Keyed::State(query.combine(groups)?),
             Query::Upsert(query) => Keyed::Candidates(query.combine(candidates, memory)?),
         };
         Ok(Touched { result, newest, late })
@@ -106,7 +112,7 @@ impl CompiledJob {
     }
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
     /// Takes in records; answers those on which an expression failed, which are left out. Records below `horizon` (the table's when
     /// the range began) are left out too, and counted.
     pub fn add(&mut self, records: &Records, horizon: Option<i64>) -> Result<Vec<FailedRecord>> {
@@ -116,16 +122,24 @@ impl Worker<'_> {
         }
     }
 
+    /// How many keys were seen.
+    pub fn keys(&self) -> usize {
+        match &self.0 {
+            Kind::Aggregate(partial) => partial.keys(),
+            Kind::Upsert(partial) => partial.keys(),
+        }
+    }
+
     /// What came of all that was taken in.
-    pub fn finish(self) -> Result<Part> {
+    pub fn finish(self) -> Result<Part<'a>> {
         match self.0 {
             Kind::Aggregate(partial) => {
                 let (newest, late) = (partial.newest, partial.late);
-                Ok(Part { result: Keyed::State(partial.finish()?), newest, late })
+                Ok(Part { result: Share::Groups(partial.finish()), newest, late })
             }
             Kind::Upsert(partial) => {
                 let (newest, late) = (partial.newest, partial.late);
-                Ok(Part { result: Keyed::Candidates(partial.finish()?), newest, late })
+                Ok(Part { result: Share::Candidates(partial.finish()?), newest, late })
             }
         }
     }

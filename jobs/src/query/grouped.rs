@@ -161,6 +161,11 @@ impl<'a> Grouped<'a> {
         self.account()
     }
 
+    /// How many groups there are.
+    pub(super) fn len(&self) -> usize {
+        self.groups.len()
+    }
+
     /// Keys and state, each key once, under the columns of `schema`.
     pub(super) fn finish(self, schema: &SchemaRef) -> Result<RecordBatch> {
         if self.groups.len() == 0 {

@@ -187,6 +187,11 @@ impl Partial<'_> {
         Ok(candidates)
     }
 
+    /// How many keys were seen.
+    pub(super) fn keys(&self) -> usize {
+        self.latest.groups.len()
+    }
+
     /// The latest candidate of each key seen.
     pub(super) fn finish(self) -> Result<Candidates> {
         self.latest.finish()

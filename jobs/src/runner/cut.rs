@@ -23,6 +23,16 @@ impl Cut {
         self.ranges.iter().map(|((topic, partition), range)| (topic, *partition, range.to)).collect()
     }
 
+    /// Ends it at this offset in one partition: from there on nothing was read.
+    pub(super) fn end_at(&mut self, topic: &TopicName, partition: Partition, end: Offset) {
+        let place = (topic.clone(), partition);
+        if let Some(range) = self.ranges.get_mut(&place).filter(|range| end < range.to) {
+            range.to = end;
+            self.whole = false;
+        }
+        self.ranges.retain(|_, range| !range.is_empty());
+    }
+
     /// True when it runs past a target that it starts at or before.
     pub(super) fn passes(&self, target: &Positions) -> bool {
         self.ranges.iter().any(|((topic, partition), range)| {

@@ -17,7 +17,7 @@ use super::cut::{Cut, cut};
 use super::failure::{Failure, RangeError};
 use super::gaps::{LostRange, accepts};
 use super::pace::Bound;
-use super::range::Bench;
+use super::range::{Bench, Computed};
 use super::status::{PartitionStatus, Run, RunnerStatus};
 use super::throttle::{Brake, Throttle};
 
@@ -120,23 +120,24 @@ impl Driver {
         }
         let begun = Instant::now();
         let slices = self.slices(&next).await?;
-        let told_when_computed = self.bench.trigger.due(&next.to()).is_some();
-        let commit = match self.compute(&next, &slices, &at).await {
+        let computed = match self.compute(&next, &slices, &at).await {
             Err(RangeError::TooLarge(_)) if self.bound.shrink(next.len()) => return Ok(Turn::Dropped),
             computed => computed?,
         };
+        let (next, output_error) = (computed.cut, computed.output_error);
         let _gate = self.bench.control.gate().await;
         if self.bench.control.targets().iter().any(|target| next.passes(target)) {
             return Ok(Turn::Dropped);
         }
-        if commit.0.outbox.is_empty() && !told_when_computed && self.bench.trigger.due(&commit.0.to).is_some() {
+        let commit = computed.commit;
+        if commit.outbox.is_empty() && !computed.told && self.bench.trigger.due(&commit.to).is_some() {
             // It counts since it was computed: it is computed again, with its messages.
             return Ok(Turn::Dropped);
         }
         if self.bench.control.is_stopped() {
             return Err(RangeError::Stopped);
         }
-        self.commit(commit.0).await?;
+        self.commit(commit).await?;
         self.bound.grow();
         self.rate.add(next.len());
         self.brake.ran(begun, next.len());
@@ -151,7 +152,7 @@ impl Driver {
             true => Run::Live,
             false => Run::CatchingUp,
         });
-        self.tell_failed_rows(after.failed_rows, commit.1);
+        self.tell_failed_rows(after.failed_rows, output_error);
         self.answer(&after.positions);
         Ok(Turn::Committed)
     }
@@ -212,14 +213,17 @@ impl Driver {
         cut: &Cut,
         slices: &[(usize, LogSlice)],
         at: &Arc<TableStatus>,
-    ) -> Result<(Commit, Option<String>), RangeError> {
+    ) -> Result<Computed, RangeError> {
         let workers = self.bound.workers(cut.len());
-        let shares = if self.bench.job.splits_partitions() { workers } else { 1 };
-        let parts = slices.iter().cloned().flat_map(|(number, slice)| {
-            slice.split(shares).into_iter().map(move |part| (number, part)).collect::<Vec<_>>()
-        });
-        let (bench, cut, parts, at) = (self.bench.clone(), cut.clone(), parts.collect(), at.clone());
-        let run = spawn_blocking(move || bench.run(&cut, parts, workers, &at));
+        let split = |slice: LogSlice| {
+            let whole = !self.bench.job.splits_partitions();
+            let shares = if whole { 1 } else { self.bound.parts(slice.range().len(), workers) };
+            slice.split(shares)
+        };
+        let parts: Vec<_> = slices.iter().map(|(number, slice)| (*number, split(slice.clone()))).collect();
+        let (parts, bounds) = (take_turns(parts), (workers, self.bound.keys()));
+        let (bench, cut, at) = (self.bench.clone(), cut.clone(), at.clone());
+        let run = spawn_blocking(move || bench.run(cut, parts, bounds, &at));
         run.await.unwrap_or_else(|panic| Err(RangeError::panicked(&panic)))
     }
 
@@ -356,4 +360,16 @@ impl Rate {
         let young = self.before > 0.0 && self.since.elapsed() < RATE_SPAN / 4;
         if young { self.before } else { self.here() }
     }
+}
+
+/// The parts of all slices, a part of each in turn: wherever the range ends, all partitions have come about as far.
+fn take_turns(slices: Vec<(usize, Vec<LogSlice>)>) -> Vec<(usize, LogSlice)> {
+    let most = slices.iter().map(|(_, parts)| parts.len()).max().unwrap_or(0);
+    let mut parts: Vec<(usize, usize, LogSlice)> = vec![];
+    for (number, slice) in slices {
+        let n = slice.len().max(1);
+        parts.extend(slice.into_iter().enumerate().map(|(i, part)| ((i + 1) * most / n, number, part)));
+    }
+    parts.sort_by_key(|(turn, ..)| *turn);
+    parts.into_iter().map(|(_, number, part)| (number, part)).collect()
 }

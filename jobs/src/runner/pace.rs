@@ -9,11 +9,18 @@ const MIN_RECORDS: u64 = 4_096;
 /// Ranges below this are run by one worker: splitting costs more than it gives.
 const PARALLEL_FROM: u64 = 65_536;
 
+/// Parts of this many records are handed to workers: enough that beginning one costs nothing, few enough that a range with many keys
+/// ends close to its bound.
+const PART_RECORDS: u64 = 131_072;
+
 /// The bounds of a runner's ranges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pace {
     /// The most records of one range. More give throughput, until the keys of a range no longer fit into memory and caches.
     pub max_records: u64,
+    /// How many keys a range may touch before no further part of it is begun: what a range keeps in memory grows with its keys. A key
+    /// that several workers meet counts for each.
+    pub max_keys: usize,
     /// The most workers of one range.
     pub workers: usize,
 }
@@ -21,7 +28,7 @@ pub struct Pace {
 impl Default for Pace {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get());
-        Pace { max_records: 4 << 20, workers: cores }
+        Pace { max_records: 4 << 20, max_keys: 512 << 10, workers: cores }
     }
 }
 
@@ -55,6 +62,16 @@ impl Bound {
         if records < PARALLEL_FROM { 1 } else { self.pace.workers.max(1) }
     }
 
+    /// After so many keys no further part of a range is begun.
+    pub(super) fn keys(&self) -> usize {
+        self.pace.max_keys
+    }
+
+    /// Into how many parts a slice of so many records is split.
+    pub(super) fn parts(&self, records: u64, workers: usize) -> usize {
+        workers.max(records.div_ceil(PART_RECORDS) as usize)
+    }
+
     /// A range of so many records was too large; false when there is no smaller one.
     pub(super) fn shrink(&mut self, records: u64) -> bool {
         let smaller = (records / 2).max(MIN_RECORDS.min(self.pace.max_records.max(1)));
@@ -75,7 +92,7 @@ mod tests {
 
     #[test]
     fn the_bound_shrinks_to_what_fits_and_grows_back() {
-        let mut bound = Bound::new(Pace { max_records: 100_000, workers: 2 });
+        let mut bound = Bound::new(Pace { max_records: 100_000, max_keys: 1_000, workers: 2 });
         assert!(bound.shrink(60_000));
         assert_eq!(bound.records(), 30_000);
         bound.grow();

@@ -4,9 +4,10 @@
 
 use std::collections::BTreeMap;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
-use arrow::array::RecordBatch;
+use datafusion::error::DataFusionError;
 use datafusion::execution::memory_pool::MemoryPool;
 use futures::StreamExt as _;
 use rekap_tables::{Commit, DeadLetter, Outgoing, Table, TableStatus, WriterEpoch};
@@ -17,7 +18,7 @@ use super::control::Control;
 use super::cut::Cut;
 use super::failure::RangeError;
 use crate::actions::Trigger;
-use crate::query::{CompiledJob, JobInput, Part, Records};
+use crate::query::{Change, CompiledJob, JobInput, Part, Records};
 use crate::spec::OnError;
 
 /// Bytes of dead letters that one range may hold in memory before it is cut smaller.
@@ -36,8 +37,42 @@ pub(super) struct Bench {
     pub(super) clock: Arc<dyn Clock>,
 }
 
-/// Parts of a range, each with the number of its input, waiting for a worker.
-type Queue = Mutex<VecDeque<(usize, LogSlice)>>;
+/// A range that was computed and is not written yet.
+pub(super) struct Computed {
+    /// The offsets that were read.
+    pub(super) cut: Cut,
+    pub(super) commit: Commit,
+    /// Why the row of some key could not be computed.
+    pub(super) output_error: Option<String>,
+    /// Whether actions were asked about it.
+    pub(super) told: bool,
+}
+
+/// Parts of a range, each with the number of its input, waiting for a worker. Those of one partition stand in order.
+struct Queue {
+    parts: Mutex<VecDeque<(usize, LogSlice)>>,
+    /// How many keys the workers have met.
+    keys: AtomicUsize,
+    max_keys: usize,
+}
+
+impl Queue {
+    /// The next part for a worker that has met so many further keys. The first is always given: a range that reads nothing would never
+    /// end.
+    fn next(&self, further_keys: usize) -> Option<(usize, LogSlice)> {
+        let met = self.keys.fetch_add(further_keys, Ordering::Relaxed) + further_keys;
+        if met >= self.max_keys.max(1) { None } else { self.parts().pop_front() }
+    }
+
+    /// What nobody has begun, in order.
+    fn left(self) -> VecDeque<(usize, LogSlice)> {
+        self.parts.into_inner().expect("no thread panics while it holds this lock")
+    }
+
+    fn parts(&self) -> MutexGuard<'_, VecDeque<(usize, LogSlice)>> {
+        self.parts.lock().expect("no thread panics while it holds this lock")
+    }
+}
 
 /// What a range gives beside its rows.
 #[derive(Default)]
@@ -48,22 +83,25 @@ struct Aside {
 }
 
 impl Bench {
-    /// Runs a range with so many workers. Answers its commit, and why the row of some key could not be computed.
+    /// Runs a range with so many workers. Once it touches `max_keys` keys, the parts that nobody has begun are left to the next range:
+    /// of each partition parts are begun in order, so what was read is still one range. Answers what was read, and its commit.
     pub(super) fn run(
         &self,
-        cut: &Cut,
+        mut cut: Cut,
         slices: Vec<(usize, LogSlice)>,
-        workers: usize,
+        (workers, max_keys): (usize, usize),
         status: &TableStatus,
-    ) -> Result<(Commit, Option<String>), RangeError> {
+    ) -> Result<Computed, RangeError> {
         let horizon = status.horizon;
-        let queue = Mutex::new(slices.into_iter().collect());
+        let queue = Queue { parts: Mutex::new(slices.into()), keys: AtomicUsize::new(0), max_keys };
         let shares = self.shares(&queue, workers, horizon)?;
-        let (parts, asides): (Vec<Part>, Vec<Aside>) = shares.into_iter().unzip();
+        for (number, left) in queue.left() {
+            cut.end_at(&self.job.inputs()[number].topic.name, left.partition(), left.range().from);
+        }
+        let (parts, asides): (Vec<Part<'_>>, Vec<Aside>) = shares.into_iter().unzip();
         let touched = self.job.combine(parts, &self.memory)?;
         let (late, horizon) = (touched.late, self.job.horizon(horizon, &touched));
-        let keys = self.job.keys(&touched)?;
-        let stored = self.table.gather(&keys)?;
+        let stored = self.table.gather(&self.job.keys(&touched)?)?;
         let change = self.job.apply(touched, &stored)?;
         if let Some(detail) = change.output_error.as_ref().filter(|_| self.job.inputs().iter().any(fails)) {
             return Err(RangeError::output(detail));
@@ -73,7 +111,8 @@ impl Bench {
             .keys()
             .filter_map(|(topic, partition)| Some((topic, *partition, status.positions.get(topic, *partition)?)));
         let to = cut.to();
-        let outbox = self.messages(&to, &keys, &change.rows, horizon)?;
+        let told = self.trigger.due(&to).is_some();
+        let outbox = self.messages(&to, &change, horizon)?;
         let commit = Commit {
             epoch: self.epoch,
             from: from.collect(),
@@ -87,19 +126,16 @@ impl Bench {
             horizon,
             outbox,
         };
-        Ok((commit, change.output_error))
+        Ok(Computed { cut, commit, output_error: change.output_error, told })
     }
 
     /// The messages of the actions about what this commit changes, where it counts.
-    fn messages(
-        &self,
-        to: &Positions,
-        keys: &RecordBatch,
-        rows: &RecordBatch,
-        horizon: Option<i64>,
-    ) -> Result<Vec<Outgoing>, RangeError> {
+    fn messages(&self, to: &Positions, change: &Change, horizon: Option<i64>) -> Result<Vec<Outgoing>, RangeError> {
         let Some(actions) = self.trigger.due(to) else { return Ok(vec![]) };
-        let changes = self.table.row_changes(keys, rows, horizon)?;
+        // The keys that are written: a candidate that came too late to be the latest leaves its key as it is.
+        let width = self.job.table_schema().key().len();
+        let keys = change.state.project(&(0..width).collect::<Vec<_>>()).map_err(DataFusionError::from)?;
+        let changes = self.table.row_changes(&keys, &change.rows, horizon)?;
         if changes.is_empty() {
             return Ok(vec![]);
         }
@@ -111,7 +147,12 @@ impl Bench {
         Ok(messages)
     }
 
-    fn shares(&self, queue: &Queue, workers: usize, horizon: Option<i64>) -> Result<Vec<(Part, Aside)>, RangeError> {
+    fn shares(
+        &self,
+        queue: &Queue,
+        workers: usize,
+        horizon: Option<i64>,
+    ) -> Result<Vec<(Part<'_>, Aside)>, RangeError> {
         let runtime = Handle::current();
         if workers == 1 {
             return Ok(vec![self.share(queue, horizon, &runtime)?]);
@@ -123,11 +164,11 @@ impl Bench {
         })
     }
 
-    /// One worker: takes parts of the range until none is left.
-    fn share(&self, queue: &Queue, horizon: Option<i64>, runtime: &Handle) -> Result<(Part, Aside), RangeError> {
+    /// One worker: takes parts of the range until none is left, or all workers together have met keys enough.
+    fn share(&self, queue: &Queue, horizon: Option<i64>, runtime: &Handle) -> Result<(Part<'_>, Aside), RangeError> {
         let (mut worker, mut aside) = (self.job.worker(&self.memory)?, Aside::default());
-        let next = || queue.lock().expect("no thread panics while it holds this lock").pop_front();
-        while let Some((number, slice)) = next() {
+        let mut keys = 0;
+        while let Some((number, slice)) = queue.next(worker.keys() - std::mem::replace(&mut keys, worker.keys())) {
             let input = &self.job.inputs()[number];
             let mut batches = self.log.read(slice, self.reads[number].clone());
             while let Some(batch) = runtime.block_on(batches.next()) {
@@ -181,11 +222,7 @@ impl Aside {
             self.tombstones += batch.tombstones;
         }
         for bad in batch.failures.drain(..) {
-            self.put(
-                number,
-                input,
-                letter(input, batch.partition, bad.offset, "UNDECODABLE", bad.detail, Some(bad.value)),
-            )?;
+            self.put(number, input, letter(input, batch.partition, bad.offset, bad.code, bad.detail, Some(bad.value)))?;
         }
         Ok(())
     }

@@ -6,11 +6,12 @@ use arrow::error::ArrowError;
 use fjall::Slice;
 
 use crate::codec::{Encoded, Keys};
-use crate::gather::Seen;
+use crate::gather::{Seen, same_arrays};
 use crate::layout::{
-    self, FAILED_ROW, HAS_ROW, MAX_ROW_KEY_BYTES, ROWS, STATE, TIMES, dead_letter_place, key_of_time_place, place,
+    self, FAILED_ROW, HAS_ROW, MAX_ROW_KEY_BYTES, ROWS, STATE, TIMES, dead_letter_place, key_of_time_place,
 };
 use crate::outbox::{OutboxChanges, Sizes};
+use crate::parallel::both;
 use crate::table::Inner;
 use crate::{Commit, DeadLetter, TableError, TableStatus};
 
@@ -20,13 +21,17 @@ pub(crate) type Entry = (Slice, Option<Slice>);
 /// The flags and the encoded state columns of a key.
 type State<'a> = (u8, &'a [u8]);
 
+/// Keys in order, each with something.
+type ByKey<'a, V> = Box<dyn Iterator<Item = (&'a [u8], V)> + 'a>;
+
 /// The keys that a commit writes, with their state and rows.
 struct Written {
     keys: Keys,
     state: Encoded,
     has_row: BooleanArray,
     times: Option<Int64Array>,
-    row_keys: Keys,
+    /// The keys of the rows; `None` where each key has its row, in the same order.
+    row_keys: Option<Keys>,
     rows: Encoded,
     /// The flags that each key had before, in key order.
     flags: Vec<Option<u8>>,
@@ -89,20 +94,26 @@ impl Changes {
     pub(crate) fn len(&self) -> usize {
         self.dead_letters.len()
             + self.outbox.entries.len()
-            + self.written.row_keys.len()
+            + self.written.row_keys().len()
             + self.written.keys.len()
             + 3 * self.expired.len()
     }
 
     /// The changes, in the order of their places, without the status: what stands before its place, and what stands after it.
     pub(crate) fn entries(&self) -> (impl Iterator<Item = Entry>, impl Iterator<Item = Entry>) {
-        let after = self.rows().into_iter().map(|(key, value)| entry(ROWS, key, None, value));
-        let state = self.state().into_iter().map(|(key, value)| match value {
-            Some((flags, state)) => entry(STATE, key, Some(flags), Some(state)),
-            None => entry(STATE, key, None, None),
+        let (mut row_places, mut state_places, mut flagged) = (Place::of(ROWS), Place::of(STATE), Vec::new());
+        let rows = self.rows().map(move |(key, value)| (row_places.slice(key), value.map(Slice::from)));
+        let state = self.state().map(move |(key, value)| {
+            let value = value.map(|(flags, state)| {
+                flagged.clear();
+                flagged.push(flags);
+                flagged.extend_from_slice(state);
+                Slice::from(flagged.as_slice())
+            });
+            (state_places.slice(key), value)
         });
         let outbox = self.outbox.entries.iter().cloned();
-        (self.dead_letters.iter().cloned(), outbox.chain(after).chain(state).chain(self.times()))
+        (self.dead_letters.iter().cloned(), outbox.chain(rows).chain(state).chain(self.times()))
     }
 
     /// How much waits of each action afterwards; `None` when that is as before.
@@ -110,34 +121,29 @@ impl Changes {
         (!self.outbox.entries.is_empty()).then(|| self.outbox.sizes.clone())
     }
 
-    fn rows(&self) -> Vec<(&[u8], Option<&[u8]>)> {
+    fn rows(&self) -> ByKey<'_, Option<&[u8]>> {
         let written = &self.written;
-        let mut rows: Vec<_> = written
-            .row_keys
-            .places()
-            .map(|at| (written.row_keys.key(at), Some(written.rows.row(written.row_keys.index(at)))))
-            .collect();
-        rows.extend(written.lost_rows().map(|key| (key, None)));
-        rows.extend(
-            self.expired.iter().filter(|expired| has(expired.flags, HAS_ROW)).map(|expired| (&expired.key[..], None)),
-        );
-        sort_by_key(&mut rows);
-        rows
+        let keys = written.row_keys();
+        let rows = keys.places().map(|at| (keys.key(at), Some(written.rows.row(keys.index(at)))));
+        let expired = || {
+            self.expired.iter().filter(|expired| has(expired.flags, HAS_ROW)).map(|expired| (&expired.key[..], None))
+        };
+        if self.expired.is_empty() && written.lost_rows().next().is_none() {
+            return Box::new(rows);
+        }
+        in_order(rows.chain(written.lost_rows().map(|key| (key, None))).chain(expired()).collect())
     }
 
-    fn state(&self) -> Vec<(&[u8], Option<State<'_>>)> {
+    fn state(&self) -> ByKey<'_, Option<State<'_>>> {
         let written = &self.written;
-        let mut state: Vec<_> = written
-            .keys
-            .places()
-            .map(|at| {
-                let index = written.keys.index(at);
-                (written.keys.key(at), Some((written.flags_now(index), written.state.row(index))))
-            })
-            .collect();
-        state.extend(self.expired.iter().map(|expired| (&expired.key[..], None)));
-        sort_by_key(&mut state);
-        state
+        let state = written.keys.places().map(|at| {
+            let index = written.keys.index(at);
+            (written.keys.key(at), Some((written.flags_now(index), written.state.row(index))))
+        });
+        if self.expired.is_empty() {
+            return Box::new(state);
+        }
+        in_order(state.chain(self.expired.iter().map(|expired| (&expired.key[..], None))).collect())
     }
 
     fn times(&self) -> impl Iterator<Item = Entry> {
@@ -186,23 +192,35 @@ impl Written {
         if let Some(kept) = kept(&codec.keys_of_rows(&rows)).map_err(contradiction)? {
             rows = filter_record_batch(&rows, &kept).map_err(contradiction)?;
         }
-        let keys = table.keys(&state.columns()[..width], None)?;
-        let written = Written {
-            state: codec.state.encode(&state.columns()[width..]).map_err(contradiction)?,
-            times: codec.times(&state.columns()[..width]).map_err(contradiction)?,
-            row_keys: table.keys(&codec.keys_of_rows(&rows), Some(&keys))?,
-            rows: codec.rest.encode(&codec.rest_of_rows(&rows)).map_err(contradiction)?,
-            flags: table.flags(&keys, seen, status)?,
-            has_row,
-            keys,
+        let key_columns = &state.columns()[..width];
+        let encode = || {
+            let state = codec.state.encode(&state.columns()[width..])?;
+            Ok::<_, ArrowError>((state, codec.rest.encode(&codec.rest_of_rows(&rows))?))
         };
+        let find = || {
+            let (keys, flags) = table.keys_with_flags(key_columns, seen, status)?;
+            let row_columns = codec.keys_of_rows(&rows);
+            let same = has_row.true_count() == has_row.len() && same_arrays(key_columns, &row_columns);
+            let row_keys = if same { None } else { Some(table.keys(&row_columns, Some(&keys))?) };
+            Ok::<_, TableError>((keys, flags, row_keys))
+        };
+        let (found, encoded) = both(has_row.len(), find, encode);
+        let (keys, flags, row_keys) = found?;
+        let (encoded_state, rows) = encoded.map_err(contradiction)?;
+        let times = codec.times(key_columns).map_err(contradiction)?;
+        let written = Written { keys, state: encoded_state, has_row, times, row_keys, rows, flags };
         written.check(table)
+    }
+
+    fn row_keys(&self) -> &Keys {
+        self.row_keys.as_ref().unwrap_or(&self.keys)
     }
 
     /// Each key that says that it has a row has one, and no other row is there: the exact row count rests on this.
     fn check(self, table: &Inner) -> Result<Self, TableError> {
+        let Some(row_keys) = &self.row_keys else { return Ok(self) };
         let with_row = self.keys.places().filter(|at| self.flags_now(self.keys.index(*at)) == HAS_ROW);
-        let matches = with_row.map(|at| self.keys.key(at)).eq(self.row_keys.places().map(|at| self.row_keys.key(at)));
+        let matches = with_row.map(|at| self.keys.key(at)).eq(row_keys.places().map(|at| row_keys.key(at)));
         if matches { Ok(self) } else { Err(table.contradiction("the rows are not those of the keys that have one")) }
     }
 
@@ -284,18 +302,25 @@ fn above(times: &Int64Array, horizon: i64) -> Option<BooleanArray> {
     (kept.true_count() < kept.len()).then_some(kept)
 }
 
-fn sort_by_key<V>(entries: &mut [(&[u8], V)]) {
-    if !entries.is_sorted_by_key(|(key, _)| *key) {
-        entries.sort_unstable_by_key(|(key, _)| *key);
-    }
+/// Entries in the order of their keys.
+fn in_order<'a, V: 'a>(mut entries: Vec<(&'a [u8], V)>) -> ByKey<'a, V> {
+    entries.sort_unstable_by_key(|(key, _)| *key);
+    Box::new(entries.into_iter())
 }
 
-fn entry(prefix: u8, key: &[u8], flags: Option<u8>, value: Option<&[u8]>) -> Entry {
-    let value = value.map(|value| match flags {
-        Some(flags) => place(flags, value).into(),
-        None => Slice::from(value),
-    });
-    (place(prefix, key).into(), value)
+/// Makes the places of keys in one section, one after the other.
+struct Place(Vec<u8>);
+
+impl Place {
+    fn of(section: u8) -> Self {
+        Place(vec![section])
+    }
+
+    fn slice(&mut self, key: &[u8]) -> Slice {
+        self.0.truncate(1);
+        self.0.extend_from_slice(key);
+        Slice::from(self.0.as_slice())
+    }
 }
 
 /// Dead letters in the order of their places. A range that fails twice on one record tells of it once.

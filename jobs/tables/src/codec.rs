@@ -126,17 +126,23 @@ impl Encoded {
     pub(crate) fn row(&self, index: usize) -> &[u8] {
         self.0.as_ref().map_or(&[], |rows| rows.row(index).data())
     }
+
+    /// About how many bytes all rows have together, and no less.
+    fn len(&self) -> usize {
+        self.0.as_ref().map_or(0, |rows| rows.size().saturating_sub(rows.num_rows() * size_of::<usize>()))
+    }
 }
 
 impl Encoded {
     /// The indices of the first `count` rows in the order of their bytes. The first bytes of each row are sorted beside its index, so
-    /// that most comparisons need not look at the row itself.
+    /// that most comparisons need not look at the row itself: enough of them for two integers.
     fn sorted(&self, count: u32) -> Vec<u32> {
         let first_bytes = |row: &[u8]| {
-            let mut bytes = [0; 16];
+            let mut bytes = [0; 24];
             let taken = row.len().min(bytes.len());
             bytes[..taken].copy_from_slice(&row[..taken]);
-            u128::from_be_bytes(bytes)
+            let (words, _) = bytes.as_chunks::<8>();
+            [words[0], words[1], words[2]].map(u64::from_be_bytes)
         };
         let mut order: Vec<_> = (0..count).map(|index| (first_bytes(self.row(index as usize)), index)).collect();
         let row = |index: u32| self.row(index as usize);
@@ -145,9 +151,11 @@ impl Encoded {
     }
 }
 
-/// Keys in key order.
+/// Keys in key order, one behind the other in memory: they are walked along several times.
 pub(crate) struct Keys {
-    encoded: Encoded,
+    bytes: Vec<u8>,
+    /// Where each key begins, and where the last one ends.
+    bounds: Vec<usize>,
     /// The index of each key among the keys as they were given.
     order: Vec<u32>,
 }
@@ -163,7 +171,13 @@ impl Keys {
         if !order.is_sorted_by_key(|index| encoded.row(*index as usize)) {
             order = encoded.sorted(count);
         }
-        Ok(Keys { encoded, order })
+        let (mut bytes, mut bounds) = (Vec::with_capacity(encoded.len()), Vec::with_capacity(order.len() + 1));
+        bounds.push(0);
+        for index in &order {
+            bytes.extend_from_slice(encoded.row(*index as usize));
+            bounds.push(bytes.len());
+        }
+        Ok(Keys { bytes, bounds, order })
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -172,7 +186,7 @@ impl Keys {
 
     /// The key at a place in key order.
     pub(crate) fn key(&self, place: usize) -> &[u8] {
-        self.encoded.row(self.order[place] as usize)
+        &self.bytes[self.bounds[place]..self.bounds[place + 1]]
     }
 
     /// The index, among the keys as they were given, of the key at a place in key order.

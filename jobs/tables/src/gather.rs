@@ -3,12 +3,15 @@
 //! Few keys are looked up one by one in key order, which keeps neighbours in the block cache. Once they are a good part of the table,
 //! reading the state from the first to the last of them is cheaper. A table without keys is not read at all.
 
-use arrow::array::{ArrayRef, BooleanArray, RecordBatch};
+use std::ops::Range;
+
+use arrow::array::{Array as _, ArrayRef, BooleanArray, RecordBatch};
 use arrow::compute::filter_record_batch;
 use fjall::Slice;
 
 use crate::codec::Keys;
 use crate::layout::{HAS_ROW, STATE, place};
+use crate::parallel::threads_for;
 use crate::table::Inner;
 use crate::{TableError, TableStatus};
 
@@ -29,9 +32,23 @@ pub struct Gathered {
 /// What a gather learned of its keys, so that the commit that follows need not look again.
 pub(crate) struct Seen {
     commit_seq: u64,
+    /// The keys as they were asked for.
+    columns: Vec<ArrayRef>,
     keys: Keys,
     /// The flags of each key in key order; `None` where the key has no state.
     flags: Vec<Option<u8>>,
+}
+
+impl Seen {
+    /// True when these are the very keys that were asked for, and nothing was committed since.
+    fn is_of(&self, columns: &[ArrayRef], status: &TableStatus) -> bool {
+        self.commit_seq == status.commit_seq && same_arrays(&self.columns, columns)
+    }
+}
+
+/// True when these are the very same arrays, so that what they hold need not be compared.
+pub(crate) fn same_arrays(left: &[ArrayRef], right: &[ArrayRef]) -> bool {
+    left.len() == right.len() && left.iter().zip(right).all(|(a, b)| a.to_data().ptr_eq(&b.to_data()))
 }
 
 impl Inner {
@@ -44,7 +61,8 @@ impl Inner {
         let values = self.stored(STATE, &sorted, status.keys)?;
         let flags: Vec<_> = values.iter().map(|value| value.as_ref().map(|value| value[0])).collect();
         let gathered = self.gathered(keys, &sorted, &values).map_err(|source| self.damaged(source))?;
-        Ok((gathered, Some(Seen { commit_seq: status.commit_seq, keys: sorted, flags })))
+        let columns = keys.columns().to_vec();
+        Ok((gathered, Some(Seen { commit_seq: status.commit_seq, columns, keys: sorted, flags })))
     }
 
     fn nothing(&self, keys: usize) -> Gathered {
@@ -71,55 +89,70 @@ impl Inner {
         Ok(Gathered { found, had_row, state })
     }
 
-    /// What a section that holds so many keys has of each of these, in key order.
+    /// What a section that holds so many keys has of each of these, in key order. Many keys are shared among threads, each with a run of
+    /// neighbours.
     pub(crate) fn stored(&self, section: u8, keys: &Keys, held: u64) -> Result<Vec<Option<Slice>>, TableError> {
-        let values = if keys.len() as u64 * KEYS_READ_PER_LOOKUP < held {
-            keys.places().map(|at| self.keyspace.get(place(section, keys.key(at)))).collect()
-        } else {
-            self.read_along(section, keys)
+        let lookup = keys.len() as u64 * KEYS_READ_PER_LOOKUP < held;
+        let read = |run: Range<usize>| match lookup {
+            true => run.map(|at| self.keyspace.get(place(section, keys.key(at)))).collect(),
+            false => self.read_along(section, keys, run),
         };
-        values.map_err(|source| self.failed("reading the keys of", source))
+        let threads = threads_for(keys.len());
+        if threads == 1 {
+            return read(keys.places()).map_err(|source| self.failed("reading the keys of", source));
+        }
+        let share = |i: usize| keys.len() * i / threads..keys.len() * (i + 1) / threads;
+        let runs: Vec<Result<Vec<_>, _>> = std::thread::scope(|scope| {
+            let readers: Vec<_> = (0..threads).map(|i| scope.spawn(move || read(share(i)))).collect();
+            readers.into_iter().map(|reader| reader.join().expect("a reader does not panic")).collect()
+        });
+        let runs: Result<Vec<Vec<_>>, _> = runs.into_iter().collect();
+        Ok(runs.map_err(|source| self.failed("reading the keys of", source))?.into_iter().flatten().collect())
     }
 
-    /// Reads all of a section from the first key to the last.
-    fn read_along(&self, section: u8, keys: &Keys) -> Result<Vec<Option<Slice>>, fjall::Error> {
-        let mut values = vec![None; keys.len()];
-        let mut at = 0;
-        let range = place(section, keys.key(0))..=place(section, keys.key(keys.len() - 1));
+    /// Reads all of a section from the first key of a run to its last.
+    fn read_along(&self, section: u8, keys: &Keys, run: Range<usize>) -> Result<Vec<Option<Slice>>, fjall::Error> {
+        let mut values = vec![None; run.len()];
+        let mut at = run.start;
+        let range = place(section, keys.key(run.start))..=place(section, keys.key(run.end - 1));
         for entry in self.keyspace.range(range) {
             let (place, value) = entry.into_inner()?;
             while keys.key(at) < &place[1..] {
                 at += 1;
             }
             if keys.key(at) == &place[1..] {
-                values[at] = Some(value);
+                values[at - run.start] = Some(value);
             }
         }
         Ok(values)
     }
 
-    /// The flags of each key in key order: as the last gather saw them, or looked up where it did not ask.
-    pub(crate) fn flags(
+    /// Keys in key order, each with its flags: as the last gather saw them, or looked up where it did not ask.
+    pub(crate) fn keys_with_flags(
         &self,
-        keys: &Keys,
+        columns: &[ArrayRef],
         seen: Option<Seen>,
         status: &TableStatus,
-    ) -> Result<Vec<Option<u8>>, TableError> {
-        let seen = seen.filter(|seen| seen.commit_seq == status.commit_seq);
+    ) -> Result<(Keys, Vec<Option<u8>>), TableError> {
+        let seen = match seen {
+            Some(seen) if seen.is_of(columns, status) => return Ok((seen.keys, seen.flags)),
+            other => other.filter(|seen| seen.commit_seq == status.commit_seq),
+        };
+        let keys = self.keys(columns, None)?;
         let mut at = 0;
-        keys.places()
-            .map(|place| {
-                let key = keys.key(place);
-                let Some(seen) = &seen else { return self.flags_of(key, status) };
-                while at < seen.keys.len() && seen.keys.key(at) < key {
-                    at += 1;
-                }
-                match at < seen.keys.len() && seen.keys.key(at) == key {
-                    true => Ok(seen.flags[at]),
-                    false => self.flags_of(key, status),
-                }
-            })
-            .collect()
+        let flags = keys.places().map(|place| {
+            let key = keys.key(place);
+            let Some(seen) = &seen else { return self.flags_of(key, status) };
+            while at < seen.keys.len() && seen.keys.key(at) < key {
+                at += 1;
+            }
+            match at < seen.keys.len() && seen.keys.key(at) == key {
+                true => Ok(seen.flags[at]),
+                false => self.flags_of(key, status),
+            }
+        });
+        let flags = flags.collect::<Result<_, _>>()?;
+        Ok((keys, flags))
     }
 
     /// The flags of one key; `None` when it has no state.
