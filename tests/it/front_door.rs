@@ -48,6 +48,16 @@ const ROUTES: [(&str, &str); 40] = [
     ("GET", "/v2/topics"),
 ];
 
+/// A server with a topic and a job over it that serves.
+async fn sums() -> (World, Job) {
+    let world = World::start().await;
+    let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}}});
+    world.topic("ticks", &json!({"partitions": 1, "schema": schema})).await;
+    let job = Job::new("sums", "SELECT a, count(*) AS n FROM ticks GROUP BY a").reads("ticks");
+    world.deploy_first(&job).await;
+    (world, job)
+}
+
 /// How many of [`ROUTES`] the contract names; the rest must be refused as unknown.
 const NAMED: usize = 35;
 
@@ -120,15 +130,7 @@ async fn append_with_key(world: &World, key: &str, body: &str) -> Answer {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_command_against_an_older_state_of_the_job_is_refused() {
-    let world = World::start().await;
-    world
-        .topic(
-            "ticks",
-            &json!({"partitions": 1, "schema": {"type": "object", "properties": {"a": {"type": "integer"}}}}),
-        )
-        .await;
-    let job = Job::new("sums", "SELECT a, count(*) AS n FROM ticks GROUP BY a").reads("ticks");
-    world.deploy_first(&job).await;
+    let (world, job) = sums().await;
     let old = world.get("jobs/sums").await.header("etag").expect("a job has an ETag").to_owned();
     let second = world.deploy_and_promote(&job.but("SELECT a, count(a) AS n FROM ticks GROUP BY a")).await;
     let rollback =
@@ -141,15 +143,7 @@ async fn a_command_against_an_older_state_of_the_job_is_refused() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn deploying_the_same_again_makes_no_version_and_a_new_policy_makes_none_either() {
-    let world = World::start().await;
-    world
-        .topic(
-            "ticks",
-            &json!({"partitions": 1, "schema": {"type": "object", "properties": {"a": {"type": "integer"}}}}),
-        )
-        .await;
-    let job = Job::new("sums", "SELECT a, count(*) AS n FROM ticks GROUP BY a").reads("ticks");
-    world.deploy_first(&job).await;
+    let (world, job) = sums().await;
     let again = world.post("jobs/sums/versions", &job.body()).await.is(200);
     assert_eq!(again["version"], 1, "{again}");
     let policy = world.post("jobs/sums/versions", &job.clone().promote("max_lag", json!("7s")).body()).await.is(200);
@@ -160,15 +154,7 @@ async fn deploying_the_same_again_makes_no_version_and_a_new_policy_makes_none_e
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_happened_to_a_job_is_told_in_order_as_a_list_and_as_a_stream() {
-    let world = World::start().await;
-    world
-        .topic(
-            "ticks",
-            &json!({"partitions": 1, "schema": {"type": "object", "properties": {"a": {"type": "integer"}}}}),
-        )
-        .await;
-    let job = Job::new("sums", "SELECT a, count(*) AS n FROM ticks GROUP BY a").reads("ticks");
-    world.deploy_first(&job).await;
+    let (world, job) = sums().await;
     world.deploy_and_promote(&job.but("SELECT a, count(a) AS n FROM ticks GROUP BY a")).await;
     world.roll_back("sums").await;
 
@@ -194,15 +180,7 @@ async fn what_happened_to_a_job_is_told_in_order_as_a_list_and_as_a_stream() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn history_is_read_from_its_newest_end_and_a_version_tells_what_it_is_made_of() {
-    let world = World::start().await;
-    world
-        .topic(
-            "ticks",
-            &json!({"partitions": 1, "schema": {"type": "object", "properties": {"a": {"type": "integer"}}}}),
-        )
-        .await;
-    let job = Job::new("sums", "SELECT a, count(*) AS n FROM ticks GROUP BY a").reads("ticks");
-    world.deploy_first(&job).await;
+    let (world, job) = sums().await;
     let seqs = |page: &Value| list(&page["events"]).iter().map(|event| event["seq"].clone()).collect::<Vec<_>>();
     let mut forth = seqs(&world.get("jobs/sums/history").await.ok());
     let (mut back, mut cursor) = (Vec::new(), String::new());
