@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use rekap_jobs::{CompiledJob, JobSpec};
+use rekap_jobs::{Check, CompiledJob, JobSpec};
 use rekap_tables::TableSchema;
 use rekap_tiered_storage::{LogError, Positions, Start, Timestamp, Topic};
 use serde::Serialize;
@@ -304,21 +304,18 @@ impl Orchestrator {
         let serving = state.job(&spec.name).ok().and_then(|job| job.serving());
         let old = serving.and_then(|version| self.fleet.get(&spec.name, version.number));
         let old = old.as_ref().map_or(new, |old| old.table.schema());
-        let refused = |(i, detail, remedy): (usize, String, String)| Rejection::Refused {
-            code: "INVALID_CHECK".into(),
-            place: None,
-            detail: format!("`promote.checks[{i}]`: {detail}"),
-            remedy,
-        };
-        plan_checks(old, new, &spec.promote.checks).await.map_err(refused)?;
-        let watched = spec.promote.watch.iter().flat_map(|watch| &watch.checks);
-        let refused = |(i, detail, remedy): (usize, String, String)| Rejection::Refused {
-            code: "INVALID_CHECK".into(),
-            place: None,
-            detail: format!("`promote.watch.checks[{i}]`: {detail}"),
-            remedy,
-        };
-        plan_live_checks(new, watched).await.map_err(refused)
+        let refused =
+            |list: &str, checks: &[&Check], (i, detail, remedy): (usize, String, String)| Rejection::Refused {
+                code: "INVALID_CHECK".into(),
+                place: None,
+                detail: format!("`{list}[{i}]`, \"{}\": {detail}", checks[i].name),
+                remedy,
+            };
+        let before: Vec<&Check> = spec.promote.checks.iter().collect();
+        let after: Vec<&Check> = spec.promote.watch.iter().flat_map(|watch| &watch.checks).collect();
+        plan_checks(old, new, &spec.promote.checks).await.map_err(|why| refused("promote.checks", &before, why))?;
+        let planned = plan_live_checks(new, after.iter().copied()).await;
+        planned.map_err(|why| refused("promote.watch.checks", &after, why))
     }
 }
 
@@ -333,7 +330,12 @@ fn unknown_input(input: &str, error: LogError) -> Rejection {
         LogError::UnknownPartition { .. } => "UNKNOWN_PARTITION",
         _ => return Rejection::Log(error),
     };
-    let remedy = format!("make the topic first, or correct `inputs.{input}`");
+    let remedy = match &error {
+        LogError::UnknownPartition { .. } => {
+            format!("name only partitions that the topic has in `inputs.{input}.start`")
+        }
+        _ => format!("make the topic first, or correct `inputs.{input}.topic`"),
+    };
     Rejection::Refused { code: code.into(), place: None, detail: format!("input `{input}`: {error}"), remedy }
 }
 

@@ -10,12 +10,12 @@ use rekap_jobs::RunnerHandle;
 use rekap_tables::TableSnapshot;
 use rekap_tiered_storage::Positions;
 
-use crate::Orchestrator;
 use crate::event::What;
 use crate::fleet::Member;
-use crate::react::Key;
-use crate::state::Version;
+use crate::react::{Key, still_holds};
+use crate::state::{State, Version};
 use crate::verify::{Report, Verdict, verify};
+use crate::{By, Orchestrator};
 
 /// How long a verification waits for a runner to end its commit before it rests and tries again.
 const HOLD_LIMIT: Duration = Duration::from_secs(2);
@@ -44,7 +44,13 @@ impl Orchestrator {
         let report = report.map_err(|e| e.to_string())?;
         let (number, attempt) = (version.number, version.attempt);
         let verified = What::Verified { version: number, attempt, against, report: Box::new(report) };
-        self.record(&key.0, verified).await.map_err(|e| e.to_string())
+        let (name, asked) = (key.0.clone(), job.policy.clone());
+        let decide = move |state: &State, now| {
+            let still_asked = state.job(&name).is_ok_and(|job| job.policy.asks_the_same(&asked));
+            let holds = still_asked && still_holds(state, &name, &verified, now);
+            Ok((holds.then_some(verified), ()))
+        };
+        self.write(&By::rekap(), &key.0, decide).await.map_err(|e| e.to_string())
     }
 
     /// Snapshots of both at the same positions. Makes way for a rollback.

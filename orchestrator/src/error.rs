@@ -77,8 +77,10 @@ pub enum Rejection {
     /// That condition cannot be waived, or there is none of that name.
     #[error("`{0}` cannot be forced")]
     NotForcible(String),
-    /// No version served before the serving one.
-    #[error("no version of `{0}` served before the one that serves now")]
+    /// No version served before the serving one and is still warm.
+    #[error(
+        "no version of `{0}` that served before the one that serves now is kept warm: there was none, or its rollback window has ended"
+    )]
     NothingToRollBack(String),
     /// The version before cannot take over.
     #[error("`{job}` cannot be rolled back to version {to}: {why}")]

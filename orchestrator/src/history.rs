@@ -60,7 +60,7 @@ impl Orchestrator {
                 before = after + 1;
             }
             let last = events.last().map(|event| event.seq).filter(|seq| events.len() == limit && *seq > 1);
-            Ok(EventsPage { next_cursor: last, events })
+            Ok(EventsPage { next_cursor: last.map(|seq| seq.to_string()), events })
         })
         .await
     }
@@ -92,7 +92,7 @@ impl Orchestrator {
                     events.push(EventView::of(&entry)?);
                 }
                 if events.len() == limit {
-                    return Ok(EventsPage { next_cursor: Some(entry.seq), events });
+                    return Ok(EventsPage { next_cursor: Some(entry.seq.to_string()), events });
                 }
             }
             Ok(EventsPage { events, next_cursor: None })

@@ -209,7 +209,7 @@ impl Orchestrator {
         self.tell_actions(&job);
         drop(meeting);
         self.swaps.add(&job, "promotion", begun.elapsed());
-        Ok(Promoted { swap_ms: promoted.swap_ms.max(millis(begun)), ..promoted })
+        Ok(promoted)
     }
 
     /// Carries out a rollback: without stepping back when the target gets there in time, else with it. It ends even if the caller
@@ -258,7 +258,7 @@ impl Orchestrator {
         self.tell_actions(&job);
         drop(meeting);
         self.swaps.add(&job, "rollback", begun.elapsed());
-        Ok(RolledBack { swap_ms: back.swap_ms.max(millis(begun)), ..back })
+        Ok(back)
     }
 
     /// How long swaps have taken since the process started, by job and kind (`promotion` or `rollback`).

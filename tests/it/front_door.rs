@@ -187,7 +187,7 @@ async fn history_is_read_from_its_newest_end_and_a_version_tells_what_it_is_made
     loop {
         let page = world.get(&format!("jobs/sums/history?first=newest&limit=2{cursor}")).await.ok();
         back.extend(seqs(&page));
-        match page["next_cursor"].as_u64() {
+        match page["next_cursor"].as_str() {
             Some(next) => cursor = format!("&cursor={next}"),
             None => break,
         }

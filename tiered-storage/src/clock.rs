@@ -6,14 +6,41 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 
-/// A moment in UTC, in microseconds since 1970. As JSON: RFC 3339 text.
+/// A moment in UTC, in microseconds since 1970. As JSON: RFC 3339 text, which knows the years 0 to 9999; no moment is outside of them, so
+/// whatever is written can be read again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(i64);
 
+/// Why a text is no moment.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidTimestamp {
+    /// It is written in another way.
+    #[error(transparent)]
+    NotRfc3339(#[from] chrono::ParseError),
+    /// In UTC it is before year 0 or after 9999.
+    #[error("it is not within the years 0 to 9999")]
+    OutOfRange,
+}
+
 impl Timestamp {
-    /// That many microseconds since 1970.
+    /// The first moment of year 0.
+    pub const MIN: Timestamp = Timestamp(-62_167_219_200_000_000);
+
+    /// The last moment of year 9999.
+    pub const MAX: Timestamp = Timestamp(253_402_300_799_999_999);
+
+    /// That many microseconds since 1970, or the first or last moment there is.
     pub const fn from_micros(micros: i64) -> Self {
-        Timestamp(micros)
+        match micros {
+            _ if micros < Self::MIN.0 => Self::MIN,
+            _ if micros > Self::MAX.0 => Self::MAX,
+            _ => Timestamp(micros),
+        }
+    }
+
+    /// Whether that many microseconds since 1970 are a moment.
+    pub const fn exists(micros: i64) -> bool {
+        Self::MIN.0 <= micros && micros <= Self::MAX.0
     }
 
     /// Microseconds since 1970.
@@ -26,14 +53,14 @@ impl Timestamp {
         Duration::from_micros(self.0.saturating_sub(earlier.0).max(0) as u64)
     }
 
-    /// The moment `duration` later.
+    /// The moment `duration` later, or the last one.
     pub fn plus(self, duration: Duration) -> Self {
-        Timestamp(self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+        Self::from_micros(self.0.saturating_add(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
     }
 
-    /// The moment `duration` earlier.
+    /// The moment `duration` earlier, or the first one.
     pub fn minus(self, duration: Duration) -> Self {
-        Timestamp(self.0.saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
+        Self::from_micros(self.0.saturating_sub(i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)))
     }
 }
 
@@ -47,10 +74,11 @@ impl std::fmt::Display for Timestamp {
 }
 
 impl std::str::FromStr for Timestamp {
-    type Err = chrono::ParseError;
+    type Err = InvalidTimestamp;
 
-    fn from_str(text: &str) -> Result<Self, chrono::ParseError> {
-        DateTime::parse_from_rfc3339(text).map(|time| Timestamp(time.timestamp_micros()))
+    fn from_str(text: &str) -> Result<Self, InvalidTimestamp> {
+        let micros = DateTime::parse_from_rfc3339(text)?.timestamp_micros();
+        if Self::exists(micros) { Ok(Timestamp(micros)) } else { Err(InvalidTimestamp::OutOfRange) }
     }
 }
 
@@ -62,7 +90,10 @@ impl Serialize for Timestamp {
 
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+        let text = String::deserialize(deserializer)?;
+        let refused =
+            |why| serde::de::Error::custom(format!("`{text}` is no RFC 3339 time as 2026-01-31T12:00:00Z: {why}"));
+        text.parse().map_err(refused)
     }
 }
 
@@ -102,5 +133,20 @@ impl ManualClock {
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::SeqCst))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_moment_that_can_be_written_can_be_read() {
+        let far = Timestamp::from_micros(0).plus(Duration::MAX);
+        assert_eq!("9999-12-31T23:59:59-23:00".parse::<Timestamp>(), Err(InvalidTimestamp::OutOfRange));
+        let moments = [far, Timestamp::MIN, Timestamp::MAX, Timestamp::from_micros(0).minus(Duration::MAX)];
+        for moment in moments.into_iter().chain([i64::MIN, -1, 0, i64::MAX].map(Timestamp::from_micros)) {
+            assert_eq!(moment.to_string().parse(), Ok(moment), "{moment}");
+        }
     }
 }

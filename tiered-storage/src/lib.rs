@@ -26,7 +26,7 @@ mod topic;
 mod world;
 
 pub use batch::{ENVELOPE, LogBatch, UTC, headers_type, timestamp_type};
-pub use clock::{Clock, ManualClock, SystemClock, Timestamp};
+pub use clock::{Clock, InvalidTimestamp, ManualClock, SystemClock, Timestamp};
 pub use cold::{BucketKeys, ColdFile, ColdLocation, ColdTier, ColdTopic, Coverage, PartitionCoverage};
 pub use decode::{
     Column, ColumnPlace, ColumnSpec, ColumnType, DecodeFailure, DecodeStatus, Decoded, Decoder, Fingerprint,

@@ -54,7 +54,7 @@ impl Positions {
         self.0.values().all(BTreeMap::is_empty)
     }
 
-    /// True when every partition of `target` is here and has reached its position there.
+    /// True when every partition of `target` has reached its position there. A partition that is not here stands at its beginning.
     pub fn reached(&self, target: &Positions) -> bool {
         self.missing(target).next().is_none()
     }
@@ -66,7 +66,7 @@ impl Positions {
     ) -> impl Iterator<Item = (&'a TopicName, Partition, Option<Offset>, Offset)> {
         target.iter().filter_map(|(topic, partition, wanted)| {
             let here = self.get(topic, partition);
-            here.is_none_or(|next| next < wanted).then_some((topic, partition, here, wanted))
+            (here.unwrap_or(Offset::ZERO) < wanted).then_some((topic, partition, here, wanted))
         })
     }
 

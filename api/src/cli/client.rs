@@ -106,6 +106,9 @@ impl Client {
 
     /// No answer came, or it broke off.
     pub(crate) fn unreachable(&self, error: &reqwest::Error) -> Failure {
+        if error.is_builder() {
+            return Failure::Usage(format!("`{}` is no URL of a server as http://127.0.0.1:7480", self.url));
+        }
         let mut reason: &dyn std::error::Error = error;
         while let Some(deeper) = reason.source() {
             reason = deeper;

@@ -99,8 +99,9 @@ pub(super) async fn deploy(s: &Session, dir: &Path, how: How) -> Result<(), Fail
     let deployed = s.client.post(&format!("/v1/jobs/{}/versions", folder.name), &body).await?;
     s.out.answer(&deployed, |out, deployed| {
         let version = out.paint(Style::Name, format!("{}@{}", folder.name, cell(&deployed["version"])));
-        match deployed["policy_changed"].as_bool() {
-            Some(true) => out.line(format!("{}: only its promotion policy changed", folder.name)),
+        match (deployed["policy_changed"].as_bool(), deployed["created"].as_bool()) {
+            (Some(true), _) => out.line(format!("{}: only its promotion policy changed", folder.name)),
+            (_, Some(false)) => out.line(format!("{version} is what the folder says already; nothing was made")),
             _ => out.line(format!("{version} is deployed ({})", short(&deployed["digest"]))),
         }
     })?;

@@ -43,7 +43,9 @@ pub(super) fn show(out: &Out, plan: &Value) -> Result<(), Failure> {
     let disk =
         figure("disk_bytes").map_or(String::new(), |bytes| format!(", about {:.1} MB on disk", bytes as f64 / 1e6));
     out.line(format!("  in all {} records{bytes}{time}{disk}", count(figure("records").unwrap_or(0))))?;
-    out.line(format!("  {}", way_back(&plan["rollback"])))?;
+    if plan["changes"] == true && plan["policy_only"] != true {
+        out.line(format!("  {}", way_back(&plan["rollback"])))?;
+    }
     for reader in list(&plan["readers"]) {
         out.line(format!("  read by {}, last at {}", cell(&reader["reader"]), cell(&reader["last_seen"])))?;
     }

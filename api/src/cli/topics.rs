@@ -158,7 +158,7 @@ async fn append(s: &Session, topic: &str, file: &Path) -> Result<(), Failure> {
         }
     }
     if answers.is_empty() {
-        return Err(Failure::Usage(format!("{} holds no event", file.display())));
+        answers.push(send(s, topic, form, Vec::new()).await?);
     }
     let all = json!({"appended": appended, "requests": answers});
     s.out.answer(&all, |out, _| out.line(format!("{} events appended to {topic}", count(appended))))

@@ -10,7 +10,7 @@ use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, RecordBatchOption
 use arrow::compute::{cast, filter, filter_record_batch, prep_null_mask_filter};
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::common::cast::as_boolean_array;
-use datafusion::common::{DFSchema, DataFusionError, plan_err};
+use datafusion::common::{DFSchema, DataFusionError, exec_err, plan_err};
 use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_expr::PhysicalExpr;
@@ -26,6 +26,8 @@ pub(super) struct Chain {
     columns: Vec<usize>,
     steps: Vec<Step>,
     schema: SchemaRef,
+    /// Which of the columns that come out are the key; none where that is not known.
+    key: Vec<usize>,
 }
 
 #[derive(Debug, Clone)]
@@ -57,7 +59,8 @@ pub(super) struct FailedRow {
 impl Chain {
     /// The steps of an optimized linear plan. `columns` of the chain are those of the scanned input.
     pub(super) fn of_plan(session: &Session, plan: &LogicalPlan) -> Result<Self> {
-        let mut chain = Chain { columns: vec![], steps: vec![], schema: Arc::new(plan.schema().as_arrow().clone()) };
+        let mut chain =
+            Chain { columns: vec![], steps: vec![], schema: Arc::new(plan.schema().as_arrow().clone()), key: vec![] };
         chain.collect(session, plan)?;
         chain.schema = plain_schema(&chain.schema);
         Ok(chain)
@@ -91,7 +94,7 @@ impl Chain {
     pub(super) fn of_nodes(session: &Session, above: &[LogicalPlan], from: &DFSchema) -> Result<Self> {
         let top = above.first().map_or(from, |node| node.schema());
         let columns = (0..from.fields().len()).collect();
-        let mut chain = Chain { columns, steps: vec![], schema: plain_schema(top.as_arrow()) };
+        let mut chain = Chain { columns, steps: vec![], schema: plain_schema(top.as_arrow()), key: vec![] };
         for node in above.iter().rev() {
             match node {
                 LogicalPlan::Filter(node) => {
@@ -110,6 +113,12 @@ impl Chain {
         let exprs = exprs.iter().map(|expr| session.physical(expr, input)).collect::<Result<_>>()?;
         self.steps.push(Step::Project(exprs, nullable(output.as_arrow())));
         Ok(())
+    }
+
+    /// The chain with a key in these columns of what comes out: a row whose key is too long to be stored fails.
+    pub(super) fn with_key(mut self, columns: impl IntoIterator<Item = usize>) -> Self {
+        self.key = columns.into_iter().collect();
+        self
     }
 
     /// The columns that come out.
@@ -153,7 +162,9 @@ impl Chain {
             }
         }
         let rows = rows.unwrap_or_else(|| all_rows(batch.num_rows()));
-        Ok(Kept { batch: plain(batch, &self.schema)?, rows })
+        let batch = plain(batch, &self.schema)?;
+        check_key(&batch.project(&self.key)?)?;
+        Ok(Kept { batch, rows })
     }
 
     /// Runs a batch through. Where an expression fails, the rows at fault are found by halving and left out; the others come through
@@ -189,6 +200,15 @@ impl Chain {
             }
         }
         Ok(())
+    }
+}
+
+fn check_key(key: &RecordBatch) -> Result<()> {
+    match rekap_tables::too_long_key(key.columns())? {
+        None => Ok(()),
+        Some(bytes) => {
+            exec_err!("its key takes {bytes} bytes, and at most {} can be stored", rekap_tables::MAX_ROW_KEY_BYTES)
+        }
     }
 }
 

@@ -37,7 +37,7 @@ impl JobInput {
             Refusal::new("UNKNOWN_TOPIC", detail, "create the topic first, or correct its name")
         })?;
         let decoder = Decoder::new(columns(&topic, input)).map_err(|e| {
-            let remedy = format!("declare it in [inputs.{name}.columns]");
+            let remedy = format!("correct or declare it in [inputs.{name}.columns]");
             Refusal::new("INVALID_COLUMNS", format!("input `{name}`: {e}"), remedy)
         })?;
         Ok(JobInput {

@@ -50,6 +50,13 @@ pub struct Check {
     pub sql: String,
 }
 
+impl PromotePolicy {
+    /// Whether a verification under the other policy answers what this one asks.
+    pub fn asks_the_same(&self, other: &PromotePolicy) -> bool {
+        self.max_changed == other.max_changed && self.checks == other.checks
+    }
+}
+
 impl Default for PromotePolicy {
     fn default() -> Self {
         let seconds = |n| Span(Duration::from_secs(n));

@@ -36,8 +36,8 @@ pub(crate) const MAX_KEY_BYTES: usize = u16::MAX as usize;
 /// What precedes a key in the longest of its places, `t <time> <key>`.
 const MAX_KEY_PREFIX: usize = 1 + size_of::<i64>();
 
-/// The longest key of a row.
-pub(crate) const MAX_ROW_KEY_BYTES: usize = MAX_KEY_BYTES - MAX_KEY_PREFIX;
+/// The longest key of a row, in bytes as it is stored.
+pub const MAX_ROW_KEY_BYTES: usize = MAX_KEY_BYTES - MAX_KEY_PREFIX;
 
 /// In the flags of a state: the key has an output row.
 pub(crate) const HAS_ROW: u8 = 1;

@@ -99,7 +99,8 @@ fn call(rel: &Rel, chance: &mut Chance) -> (String, String, Option<Ty>) {
             let name = *chance.pick(&["first_value", "last_value"]);
             // A bare number after ORDER BY is the number of a column, which a call has none of.
             let int_order = format!("({int})");
-            let (by, way) = (*chance.pick(&[&int_order, &text, &time]), *chance.pick(&["", " DESC", " DESC NULLS LAST"]));
+            let (by, way) =
+                (*chance.pick(&[&int_order, &text, &time]), *chance.pick(&["", " DESC", " DESC NULLS LAST"]));
             let (arg, ty) = *chance.pick(&[(&int, Ty::Int), (&text, Ty::Text), (&time, Ty::Time)]);
             let order = format!("{by}{way}");
             (

@@ -72,7 +72,7 @@ impl World {
             log: log.clone(),
             start: Positions::new(),
             accepted_gaps: vec![],
-            pace: Pace { max_records, workers: 2 },
+            pace: Pace { max_records, max_keys: max_records as usize, workers: 2 },
             throttle: None,
             memory: Arc::new(GreedyMemoryPool::new(256 << 20)),
             clock,

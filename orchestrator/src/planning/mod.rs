@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rekap_jobs::{CompiledJob, JobSpec, LostRange, Place};
 use rekap_tables::TableSchema;
-use rekap_tiered_storage::{Extent, Offset, OffsetRange, Partition, Positions, Tier, Topic};
+use rekap_tiered_storage::{Extent, LogError, Offset, OffsetRange, Partition, Positions, Tier, Topic};
 use serde_json::Value;
 
 use crate::commands::refused;
@@ -17,6 +17,9 @@ use crate::views::{
     Change, InputChange, PlanBase, PlanInput, PlanRefusal, PlanReport, PlanRollback, ReplayGap, ReplayRange, Tiers,
 };
 use crate::{ColumnChange, Orchestrator, Rejection, schema};
+
+/// How many records of a partition's hot tier tell how large they are: enough for an average, few enough for one read.
+const SAMPLE_RECORDS: usize = 100;
 
 impl Orchestrator {
     /// What a deploy of `spec` would do.
@@ -69,7 +72,7 @@ impl Orchestrator {
                 report.inputs = self.inputs(&topics, &start).await?;
                 report.records = report.inputs.iter().map(|input| input.records.cold + input.records.hot).sum();
                 report.warnings.extend(report.inputs.iter().flat_map(lost));
-                report.bytes = self.cold_bytes(&topics, &report.inputs).await?;
+                report.bytes = self.bytes(&topics, &report.inputs).await?;
                 let job = state.job(&spec.name).ok().map(|job| &**job);
                 report.time_ms = estimate::time_ms(state, job, report.records);
                 report.disk_bytes = estimate::disk_bytes(job, report.records);
@@ -102,26 +105,38 @@ impl Orchestrator {
         Ok(inputs)
     }
 
-    /// The bytes of the files that the replay reads, when it reads nothing else: what records take in the hot tier is not measured.
-    async fn cold_bytes(
-        &self,
-        topics: &BTreeMap<String, Topic>,
-        inputs: &[PlanInput],
-    ) -> Result<Option<u64>, Rejection> {
-        if inputs.iter().any(|input| input.records.hot > 0) {
-            return Ok(None);
-        }
+    /// About how many bytes the replay reads: the files of the cold tier as they are, and of the hot tier as many records as there are
+    /// offsets, each as large as the first ones of its range.
+    async fn bytes(&self, topics: &BTreeMap<String, Topic>, inputs: &[PlanInput]) -> Result<u64, Rejection> {
         let mut bytes = 0;
         for input in inputs {
             let Some(topic) = topics.get(&input.input) else { continue };
             let coverage = self.log.cold.topic(topic).await?.coverage();
             for range in &input.ranges {
                 let read = OffsetRange { from: range.from, to: range.to };
-                let files = coverage.partition(range.partition).map_or(&[][..], |covered| covered.files());
-                bytes += files.iter().filter(|f| f.range.intersect(&read).is_some()).map(|f| f.bytes).sum::<u64>();
+                bytes += match range.tier {
+                    Tier::Cold => coverage.partition(range.partition).map_or(0, |covered| {
+                        covered.files().iter().filter(|f| f.range.intersect(&read).is_some()).map(|f| f.bytes).sum()
+                    }),
+                    Tier::Hot => self.hot_bytes(topic, range.partition, read).await?,
+                };
             }
         }
-        Ok(Some(bytes))
+        Ok(bytes)
+    }
+
+    async fn hot_bytes(&self, topic: &Topic, partition: Partition, range: OffsetRange) -> Result<u64, Rejection> {
+        let (sample, _) = match self.log.records(topic, partition, range.from, SAMPLE_RECORDS).await {
+            Ok(sample) => sample,
+            Err(LogError::Gap { .. }) => return Ok(0),
+            Err(other) => return Err(other.into()),
+        };
+        let sizes = sample.iter().flat_map(|(_, batch)| {
+            let size = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len) as u64;
+            batch.keys().iter().zip(batch.values()).map(move |(key, value)| size(key) + size(value))
+        });
+        let (count, bytes) = sizes.fold((0, 0), |(count, bytes): (u64, u64), size| (count + 1, bytes + size));
+        Ok(bytes * range.len() / count.max(1))
     }
 
     fn output_changes(&self, state: &State, spec: &JobSpec, new: &TableSchema) -> Vec<ColumnChange> {
@@ -137,14 +152,14 @@ fn input(name: &str, topic: &Topic, start: &Positions, extents: &BTreeMap<Partit
         let from = start.get(&topic.name, *partition).unwrap_or_default();
         for (tier, range) in by_tier(extent, from) {
             let count = if tier == Tier::Cold { &mut records.cold } else { &mut records.hot };
-            *count += range.len();
+            let lost = lost_ranges(extent).filter_map(|gap| gap.intersect(&range));
+            *count += range.len() - lost.map(|gap| gap.len()).sum::<u64>();
             ranges.push(ReplayRange { partition: *partition, tier, from: range.from, to: range.to });
         }
         let read = OffsetRange { from, to: extent.hot.end.max(from) };
         let lost = lost_ranges(extent).filter_map(|gap| gap.intersect(&read));
         gaps.extend(lost.map(|range| ReplayGap { partition: *partition, range }));
     }
-    records.cold -= gaps.iter().map(|gap| gap.range.len()).sum::<u64>().min(records.cold);
     let start = start.iter().filter(|(of, ..)| **of == topic.name).collect();
     PlanInput { input: name.to_owned(), topic: topic.name.clone(), start, ranges, records, gaps }
 }
@@ -168,7 +183,8 @@ fn lost(input: &PlanInput) -> impl Iterator<Item = String> + '_ {
 fn by_tier(extent: &Extent, from: Offset) -> impl Iterator<Item = (Tier, OffsetRange)> + use<> {
     let end = extent.hot.end.max(from);
     let seam = extent.mirrored.map_or(from, |mirrored| mirrored.to.clamp(from, end));
-    let tiers = [(Tier::Cold, OffsetRange { from, to: seam }), (Tier::Hot, OffsetRange { from: seam, to: end })];
+    let held = OffsetRange { from: seam.max(extent.hot.earliest).min(end), to: end };
+    let tiers = [(Tier::Cold, OffsetRange { from, to: seam }), (Tier::Hot, held)];
     tiers.into_iter().filter(|(_, range)| !range.is_empty())
 }
 

@@ -12,6 +12,9 @@ pub enum SqlError {
     /// It is a statement of another kind.
     #[error("`{0}` is not answered here")]
     NoSelect(String),
+    /// There are several.
+    #[error("these are {0} statements")]
+    Several(usize),
     /// It cannot be planned.
     #[error("{0}")]
     Invalid(String),
@@ -37,6 +40,7 @@ impl SqlError {
     pub fn code(&self) -> &'static str {
         match self {
             SqlError::NoSelect(_) => "NOT_A_SELECT",
+            SqlError::Several(_) => "SEVERAL_STATEMENTS",
             SqlError::Invalid(_) => "INVALID_QUERY",
             SqlError::TooLarge(_) => "QUERY_TOO_LARGE",
             SqlError::TooManyRows(_) => "QUERY_TOO_MANY_ROWS",
@@ -50,6 +54,7 @@ impl SqlError {
     pub fn remedy(&self) -> &'static str {
         match self {
             SqlError::NoSelect(_) => "write one SELECT over `live.<alias>`, `version.\"<alias>@<n>\"` or `log.<topic>`",
+            SqlError::Several(_) => "send them one by one",
             SqlError::Invalid(_) => {
                 "correct the query; `GET /v1/jobs` lists the aliases, `GET /v1/tables/{alias}` the columns, \
                  `GET /v1/topics` the topics; names with dots, dashes or capitals stand in double quotes"

@@ -22,7 +22,7 @@ use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::runtime_env::RuntimeEnv;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
-use datafusion::sql::parser::Statement;
+use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::ast::{SetExpr, Statement as SqlStatement};
 
 pub(crate) use catalog::SqlTables;
@@ -63,7 +63,12 @@ pub(crate) async fn select(session: &SessionContext, sql: &str) -> Result<Sendab
 pub(crate) async fn plan(session: &SessionContext, sql: &str) -> Result<LogicalPlan, SqlError> {
     let state = session.state();
     rekap_jobs::check_size(sql).map_err(|refusal| SqlError::Invalid(refusal.to_string()))?;
-    let statement = state.sql_to_statement(sql, &state.config().options().sql_parser.dialect)?;
+    let mut statements = DFParser::parse_sql(sql)?;
+    let statement = match (statements.pop_front(), statements.is_empty()) {
+        (Some(statement), true) => statement,
+        (None, _) => return Err(SqlError::NoSelect("an empty text".into())),
+        (Some(_), false) => return Err(SqlError::Several(statements.len() + 1)),
+    };
     let explains = match &statement {
         Statement::Statement(statement) if is_select(statement) => false,
         Statement::Explain(explain) if !explain.options.analyze && is_plain_select(&explain.statement) => true,

@@ -214,6 +214,9 @@ impl Job {
             }
             What::PolicyChanged { policy, version, actions } => {
                 self.generation += 1;
+                if !policy.asks_the_same(&self.policy) {
+                    self.forget_verifications();
+                }
                 self.policy = (**policy).clone();
                 if let Some(version) = version.and_then(|version| self.versions.get_mut(&version)) {
                     version.actions = Arc::new(actions.clone());
@@ -301,6 +304,13 @@ impl Job {
         version.rolled_back = false;
         version.armed = None;
         version.approved = None;
+    }
+
+    /// What was verified was asked something else: candidates are to be compared again.
+    fn forget_verifications(&mut self) {
+        for version in self.versions.values_mut().filter(|version| version.role == Role::Candidate) {
+            version.verified = None;
+        }
     }
 
     fn keep_warm(&mut self, until: Timestamp) {

@@ -61,6 +61,13 @@ pub(crate) async fn run_live(live: &TableSnapshot, checks: &[Check]) -> Result<V
     Ok(results)
 }
 
+/// What to do about a check that cannot be asked.
+const REMEDY: &str = "write one SELECT over `old` and `new` (the job's output columns) and `diff` (the key columns, `change`, and the structs \
+                      `old` and `new`)";
+
+/// What to do about a check after the swap that cannot be asked.
+const LIVE_REMEDY: &str = "write one SELECT over `live`, which has the job's output columns";
+
 /// Plans checks over `live`, and tells the first that could never be asked.
 pub(crate) async fn plan_live<'a>(
     live: &TableSchema,
@@ -70,7 +77,7 @@ pub(crate) async fn plan_live<'a>(
     let registered = session.register_table("live", Arc::new(EmptyTable::new(live.columns().clone())));
     registered.expect("a session without tables takes one");
     for (i, check) in checks.enumerate() {
-        sql::plan(&session, &check.sql).await.map_err(|error| (i, error.to_string(), error.remedy().to_owned()))?;
+        sql::plan(&session, &check.sql).await.map_err(|error| (i, error.to_string(), LIVE_REMEDY.to_owned()))?;
     }
     Ok(())
 }
@@ -111,7 +118,7 @@ pub(crate) async fn plan(
         registered.expect("a session without tables takes three");
     }
     for (i, check) in checks.iter().enumerate() {
-        sql::plan(&session, &check.sql).await.map_err(|error| (i, error.to_string(), error.remedy().to_owned()))?;
+        sql::plan(&session, &check.sql).await.map_err(|error| (i, error.to_string(), REMEDY.to_owned()))?;
     }
     Ok(())
 }

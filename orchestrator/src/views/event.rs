@@ -92,9 +92,9 @@ fn object(json: Value) -> Map<String, Value> {
 pub struct EventsPage {
     /// The events.
     pub events: Vec<EventView>,
-    /// The seq after which the next page begins, when there may be one.
+    /// The seq after which the next page begins, when there may be one; a string like the cursors of all lists.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub next_cursor: Option<u64>,
+    pub next_cursor: Option<String>,
 }
 
 #[cfg(test)]

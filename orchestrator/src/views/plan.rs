@@ -37,8 +37,8 @@ pub struct PlanReport {
     pub inputs: Vec<PlanInput>,
     /// Records that the replay reads.
     pub records: u64,
-    /// Bytes of the files that the replay reads; null when it reads the hot tier too.
-    pub bytes: Option<u64>,
+    /// About how many bytes the replay reads: the cold tier's files, and the hot tier's records as large as the first of them.
+    pub bytes: u64,
     /// How long the replay takes; null until one was measured.
     pub time_ms: Option<u64>,
     /// What the new table takes on disk; null until a replay of this job was measured.

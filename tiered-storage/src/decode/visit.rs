@@ -216,7 +216,9 @@ impl<'de> Visitor<'de> for Into<'_> {
             Values::Double(_) => "a number",
             Values::Boolean(_) => "true or false",
             Values::Time(TimeText::Rfc3339, _) => "an RFC 3339 time, as 2024-01-31T12:00:00Z",
-            Values::Time(TimeText::Number { .. }, _) => "a number, the time since 1970",
+            Values::Time(TimeText::Number { .. }, _) => {
+                "a number, the time since 1970 in the unit of its column, within the years 0 to 9999"
+            }
             Values::Text(_) => "a string",
             Values::Json(_) => "any value",
             Values::Struct(_) => "an object",
@@ -248,7 +250,7 @@ impl<'de> Visitor<'de> for Into<'_> {
             Values::Double(values) if keep => values.push(value as f64),
             Values::Bigint(_) | Values::Double(_) => {}
             Values::Time(TimeText::Number { per_second }, _) => {
-                let micros = value.checked_mul(1_000_000 / *per_second);
+                let micros = value.checked_mul(1_000_000 / *per_second).filter(|micros| Timestamp::exists(*micros));
                 let micros = micros.ok_or_else(|| E::invalid_value(Unexpected::Signed(value), &self))?;
                 self.micros(micros);
                 return Ok(());
@@ -274,7 +276,8 @@ impl<'de> Visitor<'de> for Into<'_> {
             Values::Double(_) => {}
             Values::Bigint(_) if whole(value).is_some() => return self.visit_i64(whole(value).unwrap_or_default()),
             Values::Time(TimeText::Number { per_second }, _) => {
-                let micros = whole((value * (1_000_000 / *per_second) as f64).round());
+                let micros = whole((value * (1_000_000 / *per_second) as f64).round())
+                    .filter(|micros| Timestamp::exists(*micros));
                 let micros = micros.ok_or_else(|| E::invalid_value(Unexpected::Float(value), &self))?;
                 self.micros(micros);
                 return Ok(());

@@ -114,6 +114,12 @@ pub trait HotLog: Send + Sync + 'static {
         Ok(None)
     }
 
+    /// The first offset of every partition, in a log that has no history but its own: below the earliest offset held, records were lost
+    /// if they were not mirrored. `None` for a log that may have been there before us.
+    fn first_offset(&self) -> Option<Offset> {
+        None
+    }
+
     /// Why nothing can be appended any more, until the log is opened again; `None` while it can.
     fn failure(&self) -> Option<String> {
         None

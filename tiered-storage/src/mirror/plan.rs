@@ -31,6 +31,8 @@ pub(crate) struct Facts {
     pub(crate) hot: HotRange,
     /// The next offset to mirror; `None` when it was never mirrored.
     pub(crate) mirrored_to: Option<Offset>,
+    /// Where its history begins, if its log knows; else it begins with what is held when it is mirrored first.
+    pub(crate) begins: Option<Offset>,
     /// How long its oldest record has waited to be mirrored.
     pub(crate) waited: Duration,
     /// The mean size of its records as they lie in files; 0 when not known.
@@ -93,7 +95,12 @@ pub(crate) fn plan(
 impl Facts {
     /// How many offsets are not mirrored yet, lost ones included.
     fn backlog(&self) -> u64 {
-        self.hot.end.since(self.mirrored_to.unwrap_or(self.hot.earliest))
+        self.hot.end.since(self.next())
+    }
+
+    /// The next offset to mirror, or to find lost.
+    fn next(&self) -> Offset {
+        self.mirrored_to.or(self.begins).unwrap_or(self.hot.earliest)
     }
 
     fn backlog_bytes(&self) -> u64 {
@@ -111,7 +118,7 @@ fn truncated(facts: &Facts) -> Option<Truncated> {
 }
 
 fn part(facts: &Facts) -> Part {
-    let next = facts.mirrored_to.unwrap_or(facts.hot.earliest);
+    let next = facts.next();
     let from = next.max(facts.hot.earliest);
     let gap = (next < from).then_some(OffsetRange { from: next, to: from });
     Part { partition: facts.partition, gap, range: OffsetRange { from, to: facts.hot.end } }
@@ -127,12 +134,22 @@ mod tests {
         MirrorPolicy { max_age: AGE, max_bytes: 16_000, ..MirrorPolicy::default() }
     }
 
+    #[test]
+    fn what_was_lost_before_the_first_round_is_a_gap_where_the_log_knows_its_beginning() {
+        let unknown = facts(0, 10, 15, None, AGE);
+        let known = Facts { begins: Some(Offset::ZERO), ..unknown };
+        let gap = |facts| plan(&[facts], None, &policy(), Urgency::Now).unwrap()[0].gap;
+        assert_eq!(gap(unknown), None);
+        assert_eq!(gap(known), Some(OffsetRange { from: Offset::ZERO, to: Offset::new(10) }));
+    }
+
     /// A partition with hot records in `[earliest, end)` of 10 bytes each.
     fn facts(partition: u32, earliest: u64, end: u64, mirrored_to: Option<u64>, waited: Duration) -> Facts {
         Facts {
             partition: Partition(partition),
             hot: HotRange { earliest: Offset::new(earliest), end: Offset::new(end) },
             mirrored_to: mirrored_to.map(Offset::new),
+            begins: None,
             waited,
             bytes_per_record: 10,
         }

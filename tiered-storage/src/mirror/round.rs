@@ -135,7 +135,14 @@ impl Work {
             let mirrored_to = coverage.mirrored_to(partition);
             let waited = watched.entry(partition).or_default().look(hot, mirrored_to, now);
             let bytes_per_record = covered.map_or(0, |covered| covered.bytes_per_record());
-            facts.push(Facts { partition, hot, mirrored_to, waited, bytes_per_record });
+            facts.push(Facts {
+                partition,
+                hot,
+                mirrored_to,
+                begins: self.log.hot.first_offset(),
+                waited,
+                bytes_per_record,
+            });
         }
         // After the ranges: they are of this topic, or of one that is found to be another.
         self.log.check_identity(topic).await?;

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use super::Session;
 use super::failure::{Failure, at};
 use super::out::{Out, Style};
+use super::test;
 use draft::Draft;
 
 /// How many records of the topic become the first test: enough to see their shape.
@@ -32,6 +33,9 @@ pub(super) async fn new(s: &Session, dir: &Path, topic: Option<&str>) -> Result<
     for (path, text) in &files {
         write_new(&dir.join(path), text)?;
     }
+    if files.iter().any(|(path, _)| path.starts_with("tests")) {
+        test::accept(dir).await?;
+    }
     let answer = json!({"job": name, "folder": dir, "files": files.iter().map(|(path, _)| path).collect::<Vec<_>>()});
     s.out.answer(&answer, |out, _| tell(out, dir, &files))
 }
@@ -45,10 +49,9 @@ fn tell(out: &Out, dir: &Path, files: &[(PathBuf, String)]) -> Result<(), Failur
     out.line("")?;
     for (verb, what) in [
         (
-            format!("rekap test {dir} --accept"),
-            "run the query over the sample records, and keep the result as expected",
+            format!("rekap test {dir}"),
+            "run the query over the sample records; --accept keeps what comes out as expected",
         ),
-        (format!("rekap test {dir}"), "check it, after each change"),
         (format!("rekap apply {dir}"), "make the topic and deploy the job"),
     ] {
         out.line(format!("{}  {}", out.paint(Style::Name, format!("{verb:<36}")), out.paint(Style::Dim, what)))?;

@@ -64,6 +64,15 @@ pub(super) async fn test(s: &Session, dir: &Path, accept: bool) -> Result<(), Fa
     }
 }
 
+/// Runs all cases of `dir`, and writes down what comes out as what is expected.
+pub(super) async fn accept(dir: &Path) -> Result<(), Failure> {
+    let (job, topics) = (JobFolder::read(dir)?, folder::topics_above(dir)?);
+    for case in Case::find(dir)? {
+        run_case(&job, &topics, &case, true).await?;
+    }
+    Ok(())
+}
+
 /// Runs one case; with `accept` what comes out becomes what is expected.
 async fn run_case(job: &JobFolder, topics: &[(String, Value)], case: &Case, accept: bool) -> Result<Outcome, Failure> {
     let got = run::run(job, topics, case).await?;

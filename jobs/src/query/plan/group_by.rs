@@ -62,11 +62,16 @@ impl Planner<'_> {
         let state = state_columns(&aggregates).map_err(Refusal::planner)?;
         let time = self.time(&output, &key)?;
         let table = self.table(output, key, state, time)?;
+        let key: Vec<usize> = group_of_key.iter().map(|group| groups[*group]).collect();
+        let with_key = |branch: aggregate::Branch| {
+            let chain = branch.chain.with_key(key.iter().copied());
+            aggregate::Branch { chain, ..branch }
+        };
         let query = AggregateQuery {
-            branches,
+            branches: branches.into_iter().map(with_key).collect(),
             input,
             needs_place,
-            key: group_of_key.iter().map(|group| groups[*group]).collect(),
+            key: key.clone(),
             aggregates,
             state: table.state_schema(),
             groups: (0..groups.len()).map(|group| place_in(&group_of_key, group)).collect(),

@@ -74,7 +74,7 @@ impl Planner<'_> {
         let branches = ways.into_iter().map(|ways| upsert::Branch {
             input: ways.input,
             timestamp: self.timestamp(ways.input, !by_offset),
-            keys: self.placed(ways.input, ways.keys),
+            keys: self.placed(ways.input, ways.keys).with_key(0..key.len()),
             rows: self.placed(ways.input, ways.rows),
             tombstones: ways.tombstones.map(|fields| self.tombstone_keys(ways.input, fields)),
         });

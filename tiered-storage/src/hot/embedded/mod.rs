@@ -169,6 +169,10 @@ impl HotLog for EmbeddedLog {
         .await
     }
 
+    fn first_offset(&self) -> Option<Offset> {
+        Some(Offset::ZERO)
+    }
+
     fn failure(&self) -> Option<String> {
         self.store.failure()
     }
