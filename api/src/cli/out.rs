@@ -66,7 +66,7 @@ impl Out {
 
     /// `text` in a style, or as it is where nobody looks.
     pub(crate) fn paint(&self, style: Style, text: impl std::fmt::Display) -> String {
-        if self.colours { format!("\x1b[{}m{text}\x1b[0m", style.code()) } else { text.to_string() }
+        if self.is_live() { format!("\x1b[{}m{text}\x1b[0m", style.code()) } else { text.to_string() }
     }
 
     /// One line.

@@ -28,7 +28,8 @@ pub(super) async fn watch(s: &Session, target: Target) -> Result<(), Failure> {
     if s.out.is_live() {
         return drawn(s, &version).await;
     }
-    until(s, &version, "Ready", None, Told::Live).await.map(drop)
+    let view = until(s, &version, "Ready", None, Told::Live).await?;
+    if s.out.is_json() { s.out.line(view) } else { Ok(()) }
 }
 
 /// The job's tree, drawn anew until the version is ready or has ended.

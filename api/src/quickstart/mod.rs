@@ -128,7 +128,8 @@ async fn first_version(s: &Session, stage: &mut Stage, example: &Path) -> Result
         took(began.elapsed())
     ))?;
     let sample = "/v1/tables/bpi/rows?currency=EUR&limit=3";
-    Page::read(&s.client.text(s.client.request(Method::GET, sample)).await?)?.show(&s.out, INDENT)
+    let page = Page::read(&s.client.text(s.client.request(Method::GET, sample)).await?)?;
+    if s.out.is_json() { Ok(()) } else { page.show(&s.out, INDENT) }
 }
 
 /// Step 3: history moves to the cold tier, and the hot copy goes.
@@ -203,7 +204,7 @@ async fn compare(s: &Session, stage: &mut Stage) -> Result<(), Failure> {
         vec![key("currency"), key("minute"), price(old), price(new)]
     };
     let rows: Vec<_> = samples.iter().take(3).map(row).collect();
-    s.out.table(&["currency", "minute", "bpi@1", "bpi@2"], &rows, INDENT)
+    if s.out.is_json() { Ok(()) } else { s.out.table(&["currency", "minute", "bpi@1", "bpi@2"], &rows, INDENT) }
 }
 
 /// Steps 6 and 7: forward, and back. Answers whether the rollback said that it stepped back.
@@ -295,7 +296,7 @@ fn closing(s: &Session, began: Instant, keep: bool) -> Result<(), Failure> {
             ))?;
         }
     }
-    s.out.line(format!("\n{}", s.out.paint(Style::Dim, format!("all of it took {}", took(began.elapsed())))))
+    stage.say(format!("all of it took {}", took(began.elapsed())))
 }
 
 /// A version of the example's job.

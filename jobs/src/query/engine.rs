@@ -86,10 +86,10 @@ impl CompiledJob {
 
     /// The keys that a range touched, to gather what the table holds of them.
     pub fn keys(&self, touched: &Touched) -> Result<RecordBatch> {
-        let key: Vec<usize> = (0..self.table.key().len()).collect();
-        match &touched.result {
-            Keyed::State(state) => Ok(state.project(&key)?),
-            Keyed::Candidates(candidates) => candidates.keys(key.len()),
+        match (&self.query, &touched.result) {
+            (_, Keyed::State(state)) => Ok(state.project(&(0..self.table.key().len()).collect::<Vec<_>>())?),
+            (Query::Upsert(query), Keyed::Candidates(candidates)) => query.keys_of(candidates),
+            _ => unreachable!("a job's workers make parts of its own kind"),
         }
     }
 

@@ -17,6 +17,7 @@ mod fit;
 mod gate;
 mod grouped;
 mod inputs;
+mod log_order;
 mod plan;
 mod records;
 mod refusal;

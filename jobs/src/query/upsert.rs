@@ -5,13 +5,18 @@
 //! stays. A latest record that fails WHERE, or is a tombstone, leaves its order key and no row, so an older record cannot bring the row
 //! back.
 //!
+//! Where the key is the record key and nothing else orders, the log does ([`super::log_order`]): a range keeps the last candidate of each
+//! key and partition.
+//!
 //! A tombstone has no `order` columns. Where the key is the record key, all records of a key come in one partition and in order, so
 //! there a tombstone simply ends what was before it, and later records compete among themselves. Elsewhere its order is NULL, the
 //! least.
 
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, BooleanArray, RecordBatch, UInt32Array};
+use arrow::array::{
+    Array, ArrayRef, AsArray, BooleanArray, Int32Array, RecordBatch, TimestampMicrosecondArray, UInt32Array,
+};
 use arrow::compute::{concat_batches, filter_record_batch, interleave_record_batch, take_record_batch};
 use arrow::datatypes::SchemaRef;
 use arrow::row::{RowConverter, Rows, SortField};
@@ -21,6 +26,7 @@ use rekap_tables::Gathered;
 
 use super::chain::{Chain, Kept};
 use super::grouped::{Groups, columns_of, selected};
+use super::log_order::{Standing, latest};
 use super::records::{Change, FailedRecord, Records};
 use super::retention::Retention;
 use super::tombstones::TombstoneKeys;
@@ -31,8 +37,8 @@ pub(super) struct UpsertQuery {
     pub(super) branches: Vec<Branch>,
     /// How many key columns there are.
     pub(super) keys: usize,
-    /// Whether a record's offset alone says which is newer.
-    pub(super) by_offset: bool,
+    /// Whether the log says which record is the latest. The order key is then timestamp, partition and offset.
+    pub(super) in_log_order: bool,
     /// Whether a tombstone wins over all that was before it, whatever its order. The records of a key have to come in order then.
     pub(super) resets: bool,
     /// Key columns, then the columns of the order key, as the table keeps them.
@@ -86,6 +92,8 @@ struct Latest<'a> {
     best: Vec<(usize, usize)>,
     /// For each key: whether a candidate won over all that was before it. Kept where the query has such.
     resets: Vec<bool>,
+    /// For each key and partition: the greatest timestamp. Kept where the log says what is the latest.
+    newest: Vec<i64>,
     memory: MemoryReservation,
 }
 
@@ -105,8 +113,8 @@ impl UpsertQuery {
     }
 
     /// What becomes of the touched keys, given what the table holds of them: a candidate older than the stored order key is dropped.
-    pub(super) fn apply(&self, touched: Candidates, stored: &Gathered) -> Result<Change> {
-        let newer = self.newer(&touched, stored)?;
+    pub(super) fn apply(&self, mut touched: Candidates, stored: &Gathered) -> Result<Change> {
+        let newer = if self.in_log_order { self.latest(&mut touched, stored)? } else { self.newer(&touched, stored)? };
         let state = filter_record_batch(&touched.state, &newer)?;
         let row = arrow::compute::filter(&touched.row, &newer)?;
         let row = row.as_any().downcast_ref::<UInt32Array>().expect("rows are u32");
@@ -128,22 +136,99 @@ impl UpsertQuery {
         Ok(BooleanArray::from(newer))
     }
 
+    /// The key columns, each key once, to look up what the table holds.
+    pub(super) fn keys_of(&self, touched: &Candidates) -> Result<RecordBatch> {
+        let keys = touched.state.project(&(0..self.keys).collect::<Vec<_>>())?;
+        if !self.in_log_order {
+            return Ok(keys);
+        }
+        let mut first = vec![];
+        for (row, key) in self.numbers(&keys)?.into_iter().enumerate() {
+            if key == first.len() {
+                first.push(row as u32);
+            }
+        }
+        Ok(if first.len() == keys.num_rows() { keys } else { take_record_batch(&keys, &UInt32Array::from(first))? })
+    }
+
+    /// The number of each row's key, in the order in which they first appear.
+    fn numbers(&self, keys: &RecordBatch) -> Result<Vec<usize>> {
+        Ok(Groups::new(self.key_schema())?.number(keys.columns())?.to_vec())
+    }
+
+    /// Which candidates are the latest of their keys in the log, with how far their partitions have come.
+    fn latest(&self, touched: &mut Candidates, stored: &Gathered) -> Result<BooleanArray> {
+        let keys = touched.state.project(&(0..self.keys).collect::<Vec<_>>())?;
+        let places = Places::of(&touched.state, self.keys);
+        let mut candidates: Vec<Vec<Standing>> = vec![];
+        for (row, key) in self.numbers(&keys)?.into_iter().enumerate() {
+            if key == candidates.len() {
+                candidates.push(vec![]);
+            }
+            candidates[key].push(places.standing(row, Some(row)));
+        }
+        let mut held = vec![None; candidates.len()];
+        if stored.state.num_rows() > 0 {
+            let places = Places::of(&stored.state, self.keys);
+            let keys = selected(&stored.found).into_iter().enumerate();
+            keys.for_each(|(row, key)| held[key] = Some(places.standing(row, None)));
+        }
+        let mut newest = places.newest.values().to_vec();
+        let mut newer = vec![false; newest.len()];
+        for (candidates, held) in candidates.iter().zip(held) {
+            if let Some(Standing { newest: reached, candidate: Some(row), .. }) = latest(held, candidates) {
+                (newest[row], newer[row]) = (reached, true);
+            }
+        }
+        touched.state = with_newest(&touched.state, self.keys, newest)?;
+        Ok(BooleanArray::from(newer))
+    }
+
     fn order_converter(&self) -> Result<RowConverter> {
-        let order = &self.state.fields()[self.keys..];
+        let order = &self.state.fields()[self.order_from()..];
         Ok(RowConverter::new(order.iter().map(|field| SortField::new(field.data_type().clone())).collect())?)
     }
 
     fn key_schema(&self) -> SchemaRef {
         columns_of(&self.state, &(0..self.keys).collect::<Vec<_>>())
     }
+
+    /// The first of the columns by which candidates are compared: in the log's order those of one partition are, by their offsets.
+    fn order_from(&self) -> usize {
+        if self.in_log_order { self.keys + 2 } else { self.keys }
+    }
+
+    /// The columns of which a range keeps one candidate each: the key, and the partition where that is followed by itself.
+    fn kept_by(&self) -> Vec<usize> {
+        (0..self.keys).chain(self.in_log_order.then_some(self.keys + 1)).collect()
+    }
+}
+
+/// The order key of candidates in the log's order.
+struct Places {
+    newest: TimestampMicrosecondArray,
+    partitions: Int32Array,
+}
+
+impl Places {
+    fn of(state: &RecordBatch, keys: usize) -> Self {
+        let (newest, partitions) = (state.column(keys).as_primitive(), state.column(keys + 1).as_primitive());
+        Places { newest: newest.clone(), partitions: partitions.clone() }
+    }
+
+    fn standing(&self, row: usize, candidate: Option<usize>) -> Standing {
+        Standing { newest: self.newest.value(row), partition: self.partitions.value(row), candidate }
+    }
+}
+
+/// The state with other timestamps in its order key.
+fn with_newest(state: &RecordBatch, keys: usize, newest: Vec<i64>) -> Result<RecordBatch> {
+    let mut columns = state.columns().to_vec();
+    columns[keys] = Arc::new(TimestampMicrosecondArray::from(newest).with_data_type(columns[keys].data_type().clone()));
+    Ok(RecordBatch::try_new(state.schema(), columns)?)
 }
 
 impl Candidates {
-    /// The key columns, to look up what the table holds.
-    pub(super) fn keys(&self, n: usize) -> Result<RecordBatch> {
-        Ok(self.state.project(&(0..n).collect::<Vec<_>>())?)
-    }
-
     fn resets(&self, row: usize) -> bool {
         self.resets.get(row).copied().unwrap_or(false)
     }
@@ -248,7 +333,8 @@ impl UpsertQuery {
         let of: Vec<u32> = keys.iter().flat_map(|kept| kept.rows.values()).copied().collect();
         let keys = concat_batches(branch.keys.schema(), keys.iter().map(|kept| &kept.batch))?;
         let places = records.places(branch.timestamp, number);
-        let places = if self.by_offset { &places[places.len() - 1..] } else { &places };
+        let [timestamp, _, partition, offset] = places.clone();
+        let places = if self.in_log_order { vec![timestamp, partition, offset] } else { places.to_vec() };
         let indices = UInt32Array::from(of.clone());
         let places =
             places.iter().map(|place| arrow::compute::take(place, &indices, None)).collect::<Result<Vec<_>, _>>()?;
@@ -261,20 +347,21 @@ impl<'a> Latest<'a> {
     fn new(query: &'a UpsertQuery, memory: &Arc<dyn MemoryPool>) -> Result<Self> {
         Ok(Latest {
             query,
-            groups: Groups::new(query.key_schema())?,
+            groups: Groups::new(columns_of(&query.state, &query.kept_by()))?,
             converter: query.order_converter()?,
             held: vec![],
             best: vec![],
             resets: vec![],
+            newest: vec![],
             memory: MemoryConsumer::new("range of a job").register(memory),
         })
     }
 
     fn add(&mut self, candidates: Candidates) -> Result<()> {
-        let (keys, order) = candidates.state.columns().split_at(self.query.keys);
-        let order = self.converter.convert_columns(order)?;
+        let kept_by = candidates.state.project(&self.query.kept_by())?;
+        let order = self.converter.convert_columns(&candidates.state.columns()[self.query.order_from()..])?;
         let batch = self.held.len();
-        for (row, group) in self.groups.number(keys)?.iter().enumerate() {
+        for (row, group) in self.groups.number(kept_by.columns())?.iter().enumerate() {
             match self.best.get_mut(*group) {
                 None => self.best.push((batch, row)),
                 Some(best) if candidates.resets(row) => *best = (batch, row),
@@ -290,6 +377,13 @@ impl<'a> Latest<'a> {
             self.resets.resize(self.best.len(), false);
             let numbers = self.groups.numbers().iter().enumerate();
             numbers.for_each(|(row, group)| self.resets[*group] |= candidates.resets(row));
+        }
+        if self.query.in_log_order {
+            self.newest.resize(self.best.len(), i64::MIN);
+            let places = Places::of(&candidates.state, self.query.keys);
+            for (timestamp, group) in places.newest.values().iter().zip(self.groups.numbers()) {
+                self.newest[*group] = self.newest[*group].max(*timestamp);
+            }
         }
         self.memory.try_grow(candidates.size() + order.size())?;
         self.held.push((candidates, order));
@@ -318,7 +412,10 @@ impl<'a> Latest<'a> {
         } else {
             interleave_record_batch(&rows, &places)?
         };
-        let state = interleave_record_batch(&states, &self.best)?;
+        let mut state = interleave_record_batch(&states, &self.best)?;
+        if self.query.in_log_order {
+            state = with_newest(&state, self.query.keys, self.newest)?;
+        }
         Ok(Candidates { state, row: row.into(), rows, resets: self.resets })
     }
 }

@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::JobSpec;
 
 /// The layout of the aggregate state that this engine stores. A change of it asks for a replay, so it is part of every digest.
-pub const STATE_VERSION: u32 = 1;
+pub const STATE_VERSION: u32 = 2;
 
 /// The SHA-256 of what decides rows: query, inputs, key, order, time, retain, decoders and [`STATE_VERSION`]. The name of the job
 /// and its promotion policy are no part of it. As text: hexadecimal.

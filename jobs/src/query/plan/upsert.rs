@@ -10,7 +10,7 @@ use rekap_tables::TableSchema;
 use super::{Planner, origin, output_column};
 use crate::query::branch::{branches, unfiltered};
 use crate::query::chain::Chain;
-use crate::query::records::{PLACE_COLUMNS, place_fields};
+use crate::query::records::place_fields;
 use crate::query::refusal::Refusal;
 use crate::query::shape::Shape;
 use crate::query::tombstones::TombstoneKeys;
@@ -56,7 +56,7 @@ impl Planner<'_> {
             [one] => self.is_record_key(one, &key)?,
             _ => false,
         };
-        let by_offset = in_order && order.columns.is_empty() && self.spec.retain.is_none();
+        let in_log_order = in_order && order.columns.is_empty() && self.spec.retain.is_none();
         let ways = planned.into_iter().map(|branch| self.ways(branch, &key, &order)).collect::<Result<Vec<_>, _>>()?;
         self.check_order_types(&ways)?;
         if !order.columns.is_empty() && !in_order && ways.iter().any(|ways| ways.tombstones.is_some()) {
@@ -64,16 +64,16 @@ impl Planner<'_> {
                            make the record key the key of the job";
             self.warnings.push(warning.to_owned());
         }
-        self.read_ways(&ways, !by_offset);
+        self.read_ways(&ways);
 
         let output = ways[0].rows.schema().clone();
         self.check_names(&output)?;
-        let state = state_of(ways[0].keys.schema(), key.len(), by_offset);
+        let state = state_of(ways[0].keys.schema(), key.len(), in_log_order);
         let time = self.time(&output, &key)?;
         let table = self.table(output.clone(), key.clone(), state, time)?;
         let branches = ways.into_iter().map(|ways| upsert::Branch {
             input: ways.input,
-            timestamp: self.timestamp(ways.input, !by_offset),
+            timestamp: self.timestamp(ways.input, true),
             keys: self.placed(ways.input, ways.keys).with_key(0..key.len()),
             rows: self.placed(ways.input, ways.rows),
             tombstones: ways.tombstones.map(|fields| self.tombstone_keys(ways.input, fields)),
@@ -81,8 +81,8 @@ impl Planner<'_> {
         let query = UpsertQuery {
             branches: branches.collect(),
             keys: key.len(),
-            by_offset,
-            resets: in_order && !by_offset,
+            in_log_order,
+            resets: in_order && !in_log_order,
             state: table.state_schema(),
             output,
             retention: self.retention(&table)?,
@@ -167,14 +167,14 @@ impl Planner<'_> {
     }
 
     /// Settles what is read for these ways.
-    fn read_ways(&mut self, ways: &[Ways], timestamps: bool) {
+    fn read_ways(&mut self, ways: &[Ways]) {
         let record_key = |ways: &Ways| {
             let column = ways.tombstones.is_some().then(|| self.inputs[ways.input].column("_key")).flatten();
             column.map(|column| (ways.input, column))
         };
         let extra: Vec<(usize, usize)> = ways.iter().filter_map(record_key).collect();
         let chains = ways.iter().flat_map(|ways| [(ways.input, &ways.keys), (ways.input, &ways.rows)]);
-        self.read(chains, timestamps, &extra);
+        self.read(chains, true, &extra);
     }
 
     /// True when the key is the topic's record key, so that all records of a key stand in one partition.
@@ -225,10 +225,11 @@ impl Planner<'_> {
 }
 
 /// The columns of the order key, as the table keeps them: those of `order`, then the record's place.
-fn state_of(keys: &SchemaRef, key: usize, by_offset: bool) -> SchemaRef {
+fn state_of(keys: &SchemaRef, key: usize, in_log_order: bool) -> SchemaRef {
     let order = keys.fields()[key..].iter().map(|field| field.as_ref().clone());
-    let place = place_fields();
-    let place = if by_offset { &place[PLACE_COLUMNS - 1..] } else { &place[..] };
-    let state = order.chain(place.iter().cloned()).enumerate().map(|(i, field)| field.with_name(format!("s{i}")));
+    let [timestamp, branch, partition, offset] = place_fields();
+    let place =
+        if in_log_order { vec![timestamp, partition, offset] } else { vec![timestamp, branch, partition, offset] };
+    let state = order.chain(place).enumerate().map(|(i, field)| field.with_name(format!("s{i}")));
     Arc::new(Schema::new(state.collect::<Vec<_>>()))
 }

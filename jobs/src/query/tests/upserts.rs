@@ -93,6 +93,22 @@ proptest! {
     }
 
     #[test]
+    fn of_a_record_key_in_several_partitions_the_one_that_has_come_furthest_wins(
+        seed in any::<u64>(), n in 1_usize..120, mut cuts in prop::collection::vec(0_usize..120, 0..6),
+    ) {
+        cuts.sort_unstable();
+        let query = "SELECT id, n FROM c WHERE n >= 3";
+        let mut bench = block_on(Bench::new(TOML, query, &[customers("c")]));
+        let records = records(seed, n, false);
+        let order = |record: &Record| {
+            let before = |other: &&Record| other.key == record.key && other.partition == record.partition && other.offset <= record.offset;
+            let newest = records.iter().filter(before).map(|other| other.timestamp).max().unwrap();
+            vec![newest, i64::from(record.partition), record.offset]
+        };
+        prop_assert_eq!(run(&mut bench, &records, &cuts), model(&records, order, 3));
+    }
+
+    #[test]
     fn the_greatest_order_since_the_last_tombstone_wins(
         seed in any::<u64>(), n in 1_usize..120, mut cuts in prop::collection::vec(0_usize..120, 0..6),
     ) {
