@@ -10,13 +10,14 @@ mod console;
 mod doctor;
 mod notify;
 mod outgoing;
+mod postgres;
 mod problem;
 mod quickstart;
 mod server;
 
 pub use config::{
-    Cold, Config, ConfigError, DEFAULT_LISTEN, Log, LogFormat, LogKind, Mirror, NotifyConfig, OutgoingConfig, Server,
-    TlsFiles,
+    Cold, Config, ConfigError, DEFAULT_LISTEN, Log, LogFormat, LogKind, Mirror, NotifyConfig, OutgoingConfig, Postgres,
+    Server, TlsFiles,
 };
 pub use problem::{Case, PROBLEM_JSON, Problem};
 pub use server::{Rekap, Running, StartError};

@@ -63,6 +63,6 @@ pub use schedules::{
     Task as ScheduledTask,
 };
 pub use schema::{ColumnChange, ColumnChangeKind};
-pub use sql::{SqlError, SqlLimits};
+pub use sql::{SqlError, SqlLimits, SqlSession, SqlTable};
 pub use token::{Ended, Issued, Scope, Token, TokenRole};
 pub use verify::{Change, CheckResult, ColumnResult, Counts, Report, Sample, Types, Verdict};

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use crate::fleet::Member;
 use crate::orchestrator::blocking;
 use crate::state::{Job, Version};
-use crate::{Orchestrator, Rejection, Scope, sql};
+use crate::{Orchestrator, Rejection, Scope, SqlSession, SqlTable, sql};
 
 impl Orchestrator {
     /// The table that an alias serves now, with its version.
@@ -75,8 +75,30 @@ impl Orchestrator {
 
     /// The same for who sees no more than that: nothing else is there to be named.
     pub async fn sql_within(&self, query: &str, scope: &Scope) -> Result<SendableRecordBatchStream, Rejection> {
-        let state = self.state();
-        // All of one state, so that a query over several aliases sees a group moved, or not.
+        Ok(self.sql.query(self.sql_now(scope), query).await?)
+    }
+
+    /// One query over the same tables, planned by whoever asks for it.
+    pub fn sql_session(&self, scope: &Scope) -> SqlSession {
+        self.sql.session(self.sql_now(scope))
+    }
+
+    /// What a query can name now, by who sees no more than that.
+    pub async fn sql_tables(&self, scope: &Scope) -> Result<Vec<SqlTable>, Rejection> {
+        Ok(self.sql_now(scope).list().await?)
+    }
+
+    /// The tables of this moment, all of one state, so that a query over several aliases sees a group moved, or not.
+    fn sql_now(&self, scope: &Scope) -> sql::SqlTables {
+        let mut state = self.state();
+        // A version that was retired between the two looks has a successor in the newer state.
+        for _ in 0..2 {
+            let is_there = |job: &Job| job.serving().is_none_or(|v| self.fleet.get(&job.name, v.number).is_some());
+            if state.jobs().all(|job| is_there(job)) {
+                break;
+            }
+            state = self.state();
+        }
         let live = state.jobs().filter(|job| scope.has_job(&job.name));
         let live = live.filter_map(|job| Some((job.name.clone(), self.served_in(job)?)));
         let versions = state.live().filter(|(job, _)| scope.has_job(&job.name)).filter_map(|(job, version)| {
@@ -84,8 +106,7 @@ impl Orchestrator {
             Some((format!("{}@{}", job.name, version.number), table))
         });
         let (live, versions) = (live.collect(), versions.collect());
-        let tables = sql::SqlTables { live, versions, log: self.log.clone(), scope: scope.clone() };
-        Ok(self.sql.query(tables, query).await?)
+        sql::SqlTables { live, versions, log: self.log.clone(), scope: scope.clone() }
     }
 
     /// A page of the records of a version that could not be decoded or evaluated.

@@ -122,3 +122,11 @@ async fn exit_codes_tell_a_script_how_it_went() {
     world.cli(&["wait", "bpi@1", "--for", "Retired", "--timeout", "200ms"]).run().await.exits(5);
     world.cli(&["rollback", "bpi"]).run().await.exits(3);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_version_tells_its_commit_and_the_formats_that_it_writes() {
+    let told = Cli::new("http://127.0.0.1:1", &["--version"]).run().await.exits(0).stdout;
+    let commit = told.lines().find_map(|line| line.strip_prefix("commit: ")).expect("a line of the commit");
+    assert!(commit == "unknown" || (commit.len() == 40 && commit.bytes().all(|b| b.is_ascii_hexdigit())), "{told}");
+    assert!(told.contains("formats: "), "{told}");
+}

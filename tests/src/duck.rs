@@ -112,7 +112,7 @@ fn run_script(request: &str) -> String {
     String::from_utf8(output.stdout).expect("JSON is UTF-8")
 }
 
-fn scripts() -> PathBuf {
+pub(crate) fn scripts() -> PathBuf {
     repository().join("tests/py")
 }
 

@@ -21,10 +21,10 @@ pub(super) struct Cli {
     pub(super) verb: Verb,
 }
 
-/// The version, and which version of each durable format it writes.
+/// The version, the commit that it is built from, and which version of each durable format it writes.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
     let formats = Format::ALL.map(|format| format!("{format} {}", format.current())).join(", ");
-    format!("{}\nformats: {formats}", env!("CARGO_PKG_VERSION"))
+    format!("{}\ncommit: {}\nformats: {formats}", env!("CARGO_PKG_VERSION"), env!("REKAP_COMMIT"))
 });
 
 /// What every verb takes.

@@ -21,6 +21,9 @@ pub(super) async fn serve(config: Option<&Path>, insecure: bool, log: Option<Log
         e => Failure::Failed(e.to_string()),
     })?;
     tracing::info!("rekap listens on {}", running.url());
+    if let Some(postgres) = running.postgres {
+        tracing::info!("Postgres clients connect to {postgres}");
+    }
     let restart = tokio::select! {
         stop = stop_signal() => stop.map(|()| false)?,
         () = async { tokio::join!(running.mended(), tokio::time::sleep(restarts::rest())); } => true,

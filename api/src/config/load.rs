@@ -53,6 +53,12 @@ pub enum ConfigError {
     /// `[catalog] export` names no place that there can be.
     #[error("catalog.export: {0}")]
     InvalidExport(String),
+    /// Postgres clients from beyond loopback without protection.
+    #[error(
+        "postgres.listen = \"{0}\" is reachable from other machines, and its clients' passwords are tokens: give it a certificate \
+         ([server.tls] with cert and key) and do not turn tokens off, listen on 127.0.0.1, or say --insecure"
+    )]
+    OpenPostgres(SocketAddr),
     /// `[cold]` names no place that there can be.
     #[error("{0}")]
     InvalidCold(String),

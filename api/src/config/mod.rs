@@ -39,6 +39,8 @@ pub struct Config {
     pub mirror: Mirror,
     /// What queries may take.
     pub sql: Sql,
+    /// Postgres clients.
+    pub postgres: Postgres,
     /// The copy of the catalog outside.
     pub catalog: Catalog,
     /// What replays may take.
@@ -67,6 +69,22 @@ pub struct Replay {
 pub struct Catalog {
     /// Where every change of the catalog is copied to: `file:/backup/catalog`, or `s3://bucket/catalog` on the server of `[cold]`.
     pub export: Option<String>,
+}
+
+/// `[postgres]`.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Postgres {
+    /// The address that Postgres clients connect to; port 0 takes a free one. `None` listens nowhere.
+    pub listen: Option<SocketAddr>,
+    /// The most clients at once; one more is told so and closed.
+    pub max_connections: usize,
+}
+
+impl Default for Postgres {
+    fn default() -> Self {
+        Postgres { listen: None, max_connections: 100 }
+    }
 }
 
 /// `[server]`.
@@ -212,6 +230,7 @@ impl Default for Config {
             cold: Cold::default(),
             mirror: Mirror::default(),
             sql: Sql::default(),
+            postgres: Postgres::default(),
             catalog: Catalog::default(),
             replay: Replay::default(),
             schedules: Vec::new(),
@@ -273,6 +292,13 @@ impl Config {
         let guarded = self.server.tls.is_some() && self.server.wants_tokens();
         if !self.server.listen.ip().is_loopback() && !self.server.insecure && !guarded {
             return Err(ConfigError::OpenServer(self.server.listen));
+        }
+        if let Some(listen) = self.postgres.listen
+            && !listen.ip().is_loopback()
+            && !self.server.insecure
+            && !guarded
+        {
+            return Err(ConfigError::OpenPostgres(listen));
         }
         if self.log.kind == LogKind::Kafka && self.log.bootstrap.is_none() {
             return Err(ConfigError::NoBootstrap);

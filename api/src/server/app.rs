@@ -118,7 +118,7 @@ impl App {
     }
 
     /// The control plane.
-    pub(super) fn orchestrator(&self) -> &Arc<Orchestrator> {
+    pub(crate) fn orchestrator(&self) -> &Arc<Orchestrator> {
         &self.0.orchestrator
     }
 

@@ -41,17 +41,20 @@ mod versions;
 mod tests;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::postgres::{Certificate, Door, Postgres};
 use crate::{Config, ConfigError};
 use router::Front;
 use serving::Serving;
 use tls::Tls;
 
+pub(crate) use access::authenticate;
 pub(crate) use app::App;
 
 /// How long a stop waits for requests under way. Longer than any bounded wait of the product (a promotion's hold is 2 s).
@@ -64,8 +67,10 @@ pub enum StartError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The address cannot be listened on.
-    #[error("cannot listen on {addr}: {source}; stop what uses that port, or set server.listen")]
+    #[error("cannot listen on {addr}: {source}; stop what uses that port, or set {setting}")]
     Listen {
+        /// What says where.
+        setting: &'static str,
         /// The address.
         addr: SocketAddr,
         /// Why.
@@ -89,8 +94,11 @@ pub struct Running {
     /// Where it listens (the real port, also when the configuration said 0).
     pub addr: SocketAddr,
     scheme: &'static str,
+    /// Where Postgres clients connect, if they may.
+    pub postgres: Option<SocketAddr>,
     stop: CancellationToken,
     served: JoinHandle<()>,
+    postgres_served: Option<JoinHandle<()>>,
     app: App,
 }
 
@@ -98,10 +106,11 @@ impl Rekap {
     /// Opens all rooms and listens. On return requests are answered.
     pub async fn start(config: Config) -> Result<Running, StartError> {
         config.check()?;
-        let addr = config.server.listen;
-        let refused = |source| StartError::Listen { addr, source };
-        let listener = TcpListener::bind(addr).await.map_err(refused)?;
-        let addr = listener.local_addr().map_err(refused)?;
+        let (listener, addr) = listen(config.server.listen).await?;
+        let postgres = match config.postgres.listen {
+            Some(addr) => Some(listen_for_postgres(addr, config.postgres.max_connections).await?),
+            None => None,
+        };
         let stop = CancellationToken::new();
         let app = App::open(&config, addr.port(), stop.clone()).await?;
         if config.server.wants_tokens() {
@@ -112,11 +121,34 @@ impl Rekap {
             None => None,
         };
         let scheme = if tls.is_some() { "https" } else { "http" };
+        let (mut addr_of_postgres, mut postgres_served) = (None, None);
+        if let Some((postgres, addr)) = postgres {
+            let door = if config.server.wants_tokens() { Door::Tokens } else { Door::Open };
+            let tls = tls.clone().map(|tls| -> Certificate { Arc::new(move || tls.acceptor_of_postgres()) });
+            addr_of_postgres = Some(addr);
+            postgres_served = Some(tokio::spawn(postgres.serve(app.clone(), door, tls, stop.clone())));
+        }
         let router = router::router(app.clone(), &Front::of(&app, &config.server));
         let serving = Serving { router, tls, limits: config.server.limits, stop: stop.clone() };
         let served = tokio::spawn(serve(listener, app.clone(), serving));
-        Ok(Running { addr, scheme, stop, served, app })
+        Ok(Running { addr, postgres: addr_of_postgres, scheme, stop, served, postgres_served, app })
     }
+}
+
+/// Takes the address for HTTP.
+async fn listen(addr: SocketAddr) -> Result<(TcpListener, SocketAddr), StartError> {
+    let refused = |source| StartError::Listen { setting: "server.listen", addr, source };
+    let listener = TcpListener::bind(addr).await.map_err(refused)?;
+    let addr = listener.local_addr().map_err(refused)?;
+    Ok((listener, addr))
+}
+
+/// Takes the address for Postgres clients.
+async fn listen_for_postgres(addr: SocketAddr, clients: usize) -> Result<(Postgres, SocketAddr), StartError> {
+    let refused = |source| StartError::Listen { setting: "postgres.listen", addr, source };
+    let postgres = Postgres::bind(addr, clients).await.map_err(refused)?;
+    let addr = postgres.addr().map_err(refused)?;
+    Ok((postgres, addr))
 }
 
 impl Running {
@@ -134,8 +166,10 @@ impl Running {
     pub async fn shutdown(self) {
         self.stop.cancel();
         drop(self.app);
-        if let Err(failed) = self.served.await {
-            tracing::error!("the server did not stop cleanly: {failed}");
+        for served in self.postgres_served.into_iter().chain([self.served]) {
+            if let Err(failed) = served.await {
+                tracing::error!("the server did not stop cleanly: {failed}");
+            }
         }
     }
 }

@@ -48,6 +48,14 @@ impl Tls {
         TlsAcceptor::from(self.current.read().expect("no holder of this lock panics").config.clone())
     }
 
+    /// For one new connection of a Postgres client, which names its protocol otherwise.
+    pub(super) fn acceptor_of_postgres(&self) -> TlsAcceptor {
+        let current = self.current.read().expect("no holder of this lock panics").config.clone();
+        let mut config = ServerConfig::clone(&current);
+        config.alpn_protocols = vec![b"postgresql".to_vec()];
+        TlsAcceptor::from(Arc::new(config))
+    }
+
     /// Reads the files again whenever they change, until the server stops.
     pub(super) async fn keep_fresh(self, stop: CancellationToken) {
         let Ok(mut asked) = signal(SignalKind::hangup()) else { return };

@@ -19,8 +19,12 @@ pub(super) const NAME: &str = "rekap";
 
 /// The schema of what aliases serve.
 pub(super) const LIVE: &str = "live";
-const VERSION: &str = "version";
-const LOG: &str = "log";
+
+/// The schema of every live version.
+pub(super) const VERSION: &str = "version";
+
+/// The schema of topics.
+pub(super) const LOG: &str = "log";
 
 /// The tables that a query can name.
 pub(crate) struct SqlTables {

@@ -6,21 +6,13 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use datafusion::common::DataFusionError;
 use datafusion::execution::SendableRecordBatchStream;
 use datafusion::execution::disk_manager::{DiskManagerBuilder, DiskManagerMode};
 use datafusion::execution::memory_pool::FairSpillPool;
 use datafusion::execution::runtime_env::{RuntimeEnv, RuntimeEnvBuilder};
-use datafusion::physical_plan::stream::RecordBatchStreamAdapter;
-use futures::{StreamExt as _, stream};
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
 
-use super::limit::bounded;
-use super::{PARTITIONS, SqlError, SqlLimits, SqlTables, catalog, select, session};
-
-/// The batches that wait for a slower client.
-const BATCHES_AHEAD: usize = 2;
+use super::{PARTITIONS, SqlError, SqlLimits, SqlSession, SqlTables, catalog, select, session};
 
 /// The threads, the memory and the bounds of all queries.
 pub(crate) struct Engine {
@@ -50,36 +42,17 @@ impl Engine {
 
     /// Answers one SELECT over `tables`.
     pub(crate) async fn query(&self, tables: SqlTables, sql: &str) -> Result<SendableRecordBatchStream, SqlError> {
-        let session = session(&self.memory);
-        session.register_catalog(catalog::NAME, tables.into_catalog());
-        let (sql, running) = (sql.to_owned(), Running::begin(&self.running));
-        let threads = self.threads.as_ref().expect("the threads end with the engine");
-        let (rows, answer) = mpsc::channel::<Result<_, DataFusionError>>(BATCHES_AHEAD);
-        let planned = threads.spawn(async move {
-            let planned = select(&session, &sql).await;
-            planned.map(|batches| (batches, running, session))
-        });
-        let (mut batches, running, session) = match planned.await {
-            Ok(planned) => planned?,
-            Err(panicked) => return Err(SqlError::Failed(format!("planning it failed: {panicked}"))),
-        };
-        let schema = batches.schema();
-        threads.spawn(async move {
-            let _until_the_end = (running, session);
-            loop {
-                let batch = tokio::select! {
-                    () = rows.closed() => return,
-                    batch = batches.next() => batch,
-                };
-                let Some(batch) = batch else { return };
-                if rows.send(batch).await.is_err() {
-                    return;
-                }
-            }
-        });
-        let answer = stream::unfold(answer, |mut answer| async { Some((answer.recv().await?, answer)) });
-        let answer = Box::pin(RecordBatchStreamAdapter::new(schema, answer));
-        Ok(bounded(answer, self.limits.max_rows, self.limits.max_time))
+        let session = self.session(tables);
+        let (context, sql) = (session.context().clone(), sql.to_owned());
+        session.begin(async move { select(&context, &sql).await }).await
+    }
+
+    /// A query over `tables` that somebody else plans. It counts as running for as long as it is there.
+    pub(crate) fn session(&self, tables: SqlTables) -> SqlSession {
+        let context = session(&self.memory);
+        context.register_catalog(catalog::NAME, tables.into_catalog());
+        let threads = self.threads.as_ref().expect("the threads end with the engine").handle().clone();
+        SqlSession::new(context, threads, self.limits.clone(), Running::begin(&self.running))
     }
 }
 
@@ -93,7 +66,7 @@ impl Drop for Engine {
 }
 
 /// Counts a query for as long as it is there.
-struct Running(Arc<AtomicU64>);
+pub(super) struct Running(Arc<AtomicU64>);
 
 impl Running {
     fn begin(count: &Arc<AtomicU64>) -> Self {

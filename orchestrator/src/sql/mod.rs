@@ -9,8 +9,10 @@ mod engine;
 mod error;
 mod keyed;
 mod limit;
+mod listing;
 mod log;
 mod scan;
+mod session;
 mod source;
 mod spans;
 #[cfg(test)]
@@ -29,7 +31,9 @@ pub(crate) use catalog::SqlTables;
 pub(crate) use engine::Engine;
 pub use error::SqlError;
 pub use limit::SqlLimits;
+pub use listing::SqlTable;
 pub(crate) use scan::{scan, stream};
+pub use session::SqlSession;
 
 /// The memory of all checks together. They spill nothing to disk; what needs more is refused.
 const CHECK_MEMORY_BYTES: usize = 256 << 20;
@@ -69,15 +73,29 @@ pub(crate) async fn plan(session: &SessionContext, sql: &str) -> Result<LogicalP
         (None, _) => return Err(SqlError::NoSelect("an empty text".into())),
         (Some(_), false) => return Err(SqlError::Several(statements.len() + 1)),
     };
-    let explains = match &statement {
-        Statement::Statement(statement) if is_select(statement) => false,
-        Statement::Explain(explain) if !explain.options.analyze && is_plain_select(&explain.statement) => true,
-        other => return Err(SqlError::NoSelect(first_word(&other.to_string()))),
-    };
-    let plan = state.statement_to_plan(statement).await?;
-    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
+    let explains = matches!(statement, Statement::Explain(_));
+    let plan = written(session, statement).await?;
     // An explanation holds the plan as it was written, and is optimized when it is given.
     Ok(if explains { plan } else { state.optimize(&plan)? })
+}
+
+/// The plan of a statement as it was written, parameters and all; refused unless it is one SELECT or the explanation of one.
+async fn written(session: &SessionContext, statement: Statement) -> Result<LogicalPlan, SqlError> {
+    let asks = match &statement {
+        Statement::Statement(statement) => is_select(statement) || explains_select(statement),
+        Statement::Explain(explain) => !explain.options.analyze && is_plain_select(&explain.statement),
+        _ => false,
+    };
+    if !asks {
+        return Err(SqlError::NoSelect(first_word(&statement.to_string())));
+    }
+    let plan = session.state().statement_to_plan(statement).await?;
+    SQLOptions::new().with_allow_ddl(false).with_allow_dml(false).with_allow_statements(false).verify_plan(&plan)?;
+    Ok(plan)
+}
+
+fn explains_select(statement: &SqlStatement) -> bool {
+    matches!(statement, SqlStatement::Explain { analyze: false, statement, .. } if is_select(statement))
 }
 
 fn is_plain_select(statement: &Statement) -> bool {

@@ -154,7 +154,7 @@ pub(super) fn role_of(method: &Method, path: &str) -> Option<&'static str> {
 }
 
 /// The token behind its text, if it opens something now.
-pub(super) fn authenticate(app: &App, text: &str) -> Result<Arc<Issued>, Problem> {
+pub(crate) fn authenticate(app: &App, text: &str) -> Result<Arc<Issued>, Problem> {
     let Some(Named { id, hash }) = Named::parse(text) else {
         return Err(unauthenticated(
             "what was sent is no token".into(),

@@ -1,0 +1,112 @@
+//! The parameters of a prepared statement: what each is, and the values that a client gives. Pure.
+
+use std::collections::HashMap;
+
+use arrow::datatypes::{DataType, FieldRef};
+use datafusion::common::ParamValues;
+use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::logical_expr::{Expr, LogicalPlan};
+use datafusion_postgres::arrow_pg::datatypes::{df, field_into_pg_type, into_pg_type};
+use datafusion_postgres::pgwire::api::Type;
+use datafusion_postgres::pgwire::api::portal::{Format, Portal};
+use datafusion_postgres::pgwire::error::PgWireResult;
+
+use super::error::{error, of_engine};
+
+/// The most parameters of a statement: as many as the protocol can number.
+const MAX_PARAMETERS: usize = u16::MAX as usize;
+
+/// The parameters of a statement, `$1` first.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Parameters(Vec<Parameter>);
+
+/// One parameter.
+#[derive(Debug, Clone)]
+struct Parameter {
+    /// What a client is told that it is.
+    wire: Type,
+    /// What the engine compares it with; `None` where nothing says.
+    engine: Option<DataType>,
+}
+
+impl Parameters {
+    /// Those in a plan: by what each is compared with or cast to, text where nothing says.
+    pub(super) fn of(plan: &LogicalPlan) -> PgWireResult<Self> {
+        let mut fields = plan.get_parameter_fields().map_err(of_engine)?;
+        let casts = casts(plan).map_err(of_engine)?;
+        let numbers: Vec<usize> = fields.keys().chain(casts.keys()).filter_map(|name| number(name)).collect();
+        let count = numbers.into_iter().max().unwrap_or(0);
+        if count > MAX_PARAMETERS {
+            return Err(error("54023", format!("${count} is past the last parameter that can be given"), ""));
+        }
+        let parameter = |n: usize| {
+            let name = format!("${n}");
+            match (fields.remove(&name).flatten(), casts.get(&name)) {
+                (Some(field), _) => Parameter { wire: wire(&field), engine: Some(field.data_type().clone()) },
+                (None, Some(kind)) => {
+                    Parameter { wire: into_pg_type(kind).unwrap_or(Type::TEXT), engine: Some(kind.clone()) }
+                }
+                (None, None) => Parameter { wire: Type::TEXT, engine: None },
+            }
+        };
+        Ok(Parameters((1..=count).map(parameter).collect()))
+    }
+
+    /// What a client is told of each.
+    pub(super) fn wire(&self) -> Vec<Type> {
+        self.0.iter().map(|parameter| parameter.wire.clone()).collect()
+    }
+
+    /// The values that a client gives, in the engine's types.
+    pub(super) fn values<S: Clone>(&self, portal: &Portal<S>) -> PgWireResult<ParamValues> {
+        let (given, wanted) = (portal.parameter_len(), self.0.len());
+        if given != wanted {
+            let message =
+                format!("bind message supplies {given} parameters, but the prepared statement requires {wanted}");
+            return Err(error("08P01", message, ""));
+        }
+        if let Format::Individual(formats) = &portal.parameter_format
+            && formats.len() != given
+        {
+            let message = format!("bind message has {} parameter formats but {given} parameters", formats.len());
+            return Err(error("08P01", message, ""));
+        }
+        let engine: Vec<Option<&DataType>> = self.0.iter().map(|parameter| parameter.engine.as_ref()).collect();
+        let wire: Vec<Option<&Type>> = self.0.iter().map(|parameter| Some(&parameter.wire)).collect();
+        df::deserialize_parameters_with_server_types(portal, &engine, &wire)
+    }
+}
+
+/// Object ids are numbers of a kind of their own; text is text however the engine lays it out.
+fn wire(field: &FieldRef) -> Type {
+    match field.data_type() {
+        DataType::Int32 => field_into_pg_type(field).unwrap_or(Type::INT4),
+        other => into_pg_type(other).unwrap_or(Type::TEXT),
+    }
+}
+
+fn number(name: &str) -> Option<usize> {
+    name.strip_prefix('$')?.parse().ok().filter(|n| *n > 0)
+}
+
+/// What parameters are cast to.
+fn casts(plan: &LogicalPlan) -> Result<HashMap<String, DataType>, datafusion::common::DataFusionError> {
+    let mut casts = HashMap::new();
+    plan.apply_with_subqueries(|node| {
+        for expr in node.expressions() {
+            expr.apply(|part| {
+                let (inner, kind) = match part {
+                    Expr::Cast(cast) => (&cast.expr, cast.field.data_type()),
+                    Expr::TryCast(cast) => (&cast.expr, cast.field.data_type()),
+                    _ => return Ok(TreeNodeRecursion::Continue),
+                };
+                if let Expr::Placeholder(parameter) = inner.as_ref() {
+                    casts.insert(parameter.id.clone(), kind.clone());
+                }
+                Ok(TreeNodeRecursion::Continue)
+            })?;
+        }
+        Ok(TreeNodeRecursion::Continue)
+    })?;
+    Ok(casts)
+}

@@ -1,0 +1,142 @@
+//! From a client's text to statements that the engine plans.
+//!
+//! Postgres clients write what DataFusion does not know: `= ANY(array)`, `COLLATE`, functions with their schema, the same column twice.
+//! These notations are put into DataFusion's. Queries of the system catalog alone are rewritten further, as the tools' long queries
+//! need it; a query that reads a table of ours is not, since some of these rewrites leave out what they cannot express. Pure.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use datafusion::sql::sqlparser::ast::{ObjectName, Statement, visit_relations};
+use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
+use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion_postgres::datafusion_pg_catalog::pg_catalog::PG_CATALOG_TABLES;
+use datafusion_postgres::datafusion_pg_catalog::sql::PostgresCompatibilityParser;
+use datafusion_postgres::datafusion_pg_catalog::sql::rules::{
+    AliasDuplicatedProjectionRewrite, CurrentUserVariableToSessionUserFunctionCall, FixArrayLiteral,
+    PrependUnqualifiedPgTableName, RewriteArrayAnyAllOperation, SqlStatementRewriteRule, StripCallableQualifier,
+    StripCollate,
+};
+use datafusion_postgres::pgwire::error::PgWireResult;
+
+use super::error::error;
+
+/// The most statements in one message. Each has the bounds of a query of its own, and all of them start before the first is read.
+const MAX_STATEMENTS: usize = 8;
+
+/// Reads what clients send.
+pub(super) struct Reader {
+    catalog: PostgresCompatibilityParser,
+    notations: Vec<Arc<dyn SqlStatementRewriteRule>>,
+}
+
+impl Reader {
+    pub(super) fn new() -> Self {
+        Reader {
+            catalog: PostgresCompatibilityParser::new(),
+            notations: vec![
+                Arc::new(AliasDuplicatedProjectionRewrite),
+                Arc::new(RewriteArrayAnyAllOperation),
+                Arc::new(PrependUnqualifiedPgTableName),
+                Arc::new(StripCallableQualifier),
+                Arc::new(FixArrayLiteral),
+                Arc::new(CurrentUserVariableToSessionUserFunctionCall),
+                Arc::new(StripCollate),
+            ],
+        }
+    }
+
+    /// The statements of one message; none when it holds only blanks and comments.
+    pub(super) fn read(&self, sql: &str) -> PgWireResult<Vec<Statement>> {
+        if let Err(refusal) = rekap_jobs::check_size(sql) {
+            return Err(error("54001", refusal.to_string(), "write it shorter"));
+        }
+        let invalid = |failed: ParserError| error("42601", failed.to_string(), "");
+        let written = match Parser::parse_sql(&PostgreSqlDialect {}, sql) {
+            Ok(statements) if statements.iter().any(reads_ours) => statements,
+            Ok(_) => return self.catalog.parse(sql).map_err(invalid).and_then(few),
+            // What is no SQL to anybody is told with its place, which the other parser does not know.
+            Err(failed) => return self.catalog.parse(sql).map_err(|_| invalid(failed)).and_then(few),
+        };
+        few(written.into_iter().map(|statement| self.noted(statement)).collect())
+    }
+
+    fn noted(&self, statement: Statement) -> Statement {
+        self.notations.iter().fold(statement, |statement, notation| notation.rewrite(statement))
+    }
+}
+
+fn few(statements: Vec<Statement>) -> PgWireResult<Vec<Statement>> {
+    if statements.len() > MAX_STATEMENTS {
+        let message = format!("{} statements in one message, at most {MAX_STATEMENTS} are taken", statements.len());
+        return Err(error("54000", message, "send them one by one"));
+    }
+    Ok(statements)
+}
+
+/// True for a statement that reads anything but the system catalog, and functions beside it.
+fn reads_ours(statement: &Statement) -> bool {
+    let mut catalog = 0;
+    let mut functions = 0;
+    let ours = visit_relations(statement, |name| {
+        if is_catalog(name) {
+            catalog += 1;
+        } else if is_function(name) {
+            functions += 1;
+        } else {
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    });
+    ours.is_break() || (functions > 0 && catalog == 0)
+}
+
+/// True for what tools call in FROM.
+fn is_function(name: &ObjectName) -> bool {
+    ["generate_series", "string_to_array", "pg_get_keywords"].contains(&name.to_string().to_lowercase().as_str())
+}
+
+/// True for a statement that reads the system catalog.
+pub(super) fn reads_catalog(statement: &Statement) -> bool {
+    visit_relations(statement, |name| if is_catalog(name) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        .is_break()
+}
+
+fn is_catalog(name: &ObjectName) -> bool {
+    let parts: Vec<String> =
+        name.0.iter().filter_map(|part| part.as_ident()).map(|ident| ident.value.to_lowercase()).collect();
+    match parts.as_slice() {
+        [table] => PG_CATALOG_TABLES.contains(&table.as_str()),
+        [.., schema, _] => schema == "pg_catalog" || schema == "information_schema",
+        [] => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(sql: &str) -> String {
+        let statements = Reader::new().read(sql).unwrap();
+        statements.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    }
+
+    #[test]
+    fn what_a_user_asks_keeps_its_meaning() {
+        let correlated = "SELECT k, (SELECT max(b.v) FROM bpi AS b WHERE b.k = a.k) AS top FROM bpi AS a";
+        assert_eq!(read(correlated), correlated);
+        assert_eq!(
+            read("select 1 from bpi where k = any(array['a'])"),
+            "SELECT 1 FROM bpi WHERE array_contains(ARRAY['a'], k)"
+        );
+        assert_eq!(read("select pg_catalog.lower(k) from live.bpi"), "SELECT lower(k) FROM live.bpi");
+    }
+
+    #[test]
+    fn the_catalog_is_found_without_its_schema() {
+        assert!(read("select relname from pg_class").contains("pg_catalog.pg_class"));
+        assert!(Reader::new().read("-- nothing").unwrap().is_empty());
+        assert!(Reader::new().read(&"select 1;".repeat(9)).is_err());
+        assert!(Reader::new().read("selct").is_err());
+    }
+}

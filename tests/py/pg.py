@@ -1,0 +1,83 @@
+"""SQLAlchemy, psycopg and pandas as Postgres clients.
+
+`pg.py URL` reads one request from standard input and prints the answer, both JSON. `pg.py URL follow TABLE` reads the table all the
+time, by one prepared statement and through pandas in turn, and prints for each read the versions that its rows say they are of, until
+its input ends.
+"""
+
+import json
+import sys
+import threading
+
+import pandas
+import psycopg
+from sqlalchemy import create_engine, inspect, text
+
+
+def inspected(engine, schema):
+    """What SQLAlchemy finds out about tables."""
+    inspector = inspect(engine)
+    tables = inspector.get_table_names(schema=schema)
+    return {
+        "default_schema": inspector.default_schema_name,
+        "schemas": sorted(inspector.get_schema_names()),
+        "tables": sorted(tables),
+        "found_without_schema": sorted(inspector.get_table_names()),
+        "views": inspector.get_view_names(schema=schema),
+        "columns": {
+            table: {column["name"]: str(column["type"]) for column in inspector.get_columns(table, schema=schema)}
+            for table in tables
+        },
+        "primary_keys": [inspector.get_pk_constraint(table, schema=schema) for table in tables],
+        "foreign_keys": [inspector.get_foreign_keys(table, schema=schema) for table in tables],
+        "indexes": [inspector.get_indexes(table, schema=schema) for table in tables],
+        "has": {table: inspector.has_table(table, schema=schema) for table in tables + ["nothing"]},
+    }
+
+
+def frame(engine, query, parameters):
+    """A query through pandas."""
+    found = pandas.read_sql(text(query), engine, params=parameters)
+    rows = json.loads(found.to_json(orient="records", date_format="iso", date_unit="us"))
+    return {"kinds": {name: str(kind) for name, kind in found.dtypes.items()}, "rows": rows}
+
+
+def failure(engine, query):
+    """The SQLSTATE with which a query is refused, and whether the connection goes on."""
+    with engine.connect() as connection:
+        try:
+            connection.execute(text(query)).fetchall()
+        except Exception as refused:  # whatever the driver makes of it
+            state = getattr(refused.orig, "sqlstate", None)
+            connection.rollback()
+            return {"state": state, "goes_on": connection.execute(text("SELECT 1")).scalar() == 1}
+    return {"state": None}
+
+
+def follow(url, table):
+    """Reads the table until the input ends."""
+    ended = threading.Event()
+    threading.Thread(target=lambda: (sys.stdin.read(), ended.set()), daemon=True).start()
+    engine = create_engine(url)
+    query = f"SELECT made_by, events FROM {table} WHERE key >= %s"
+    with psycopg.connect(url.replace("+psycopg", ""), autocommit=True) as connection:
+        while not ended.is_set():
+            rows = connection.execute(query, ("",), prepare=True).fetchall()
+            print(json.dumps(sorted({row[0] for row in rows})), flush=True)
+            found = pandas.read_sql(text(f"SELECT made_by FROM {table} WHERE events > :n"), engine, params={"n": 0})
+            print(json.dumps(sorted(int(version) for version in found["made_by"].unique())), flush=True)
+
+
+def main():
+    url = sys.argv[1]
+    if len(sys.argv) > 2:
+        return follow(url, sys.argv[3])
+    engine = create_engine(url)
+    answers = []
+    for name, arguments in json.load(sys.stdin):
+        call = {"inspect": inspected, "frame": frame, "failure": failure}[name]
+        answers.append(call(engine, *arguments))
+    json.dump(answers, sys.stdout)
+
+
+main()
