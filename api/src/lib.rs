@@ -17,7 +17,7 @@ mod server;
 
 pub use config::{
     Cold, Config, ConfigError, DEFAULT_LISTEN, Log, LogFormat, LogKind, Mirror, NotifyConfig, OutgoingConfig, Postgres,
-    Server, TlsFiles,
+    SchemaRegistry, Server, TlsFiles,
 };
 pub use problem::{Case, PROBLEM_JSON, Problem};
 pub use server::{Rekap, Running, StartError};

@@ -386,7 +386,7 @@ fn log_kind(error: &LogError) -> Kind {
     match error {
         LogError::UnknownTopic(_) | LogError::UnknownPartition { .. } => Kind::NotFound,
         LogError::Invalid(_) | LogError::KeyReused(_) => Kind::Invalid,
-        LogError::Store { .. } => Kind::Unavailable,
+        LogError::Store { .. } | LogError::Registry(_) => Kind::Unavailable,
         LogError::NewerFormat { .. } => Kind::Internal,
         _ => Kind::Conflict,
     }
@@ -402,6 +402,7 @@ fn log_code(error: &LogError) -> &'static str {
         LogError::Gap { .. } => "GAP",
         LogError::Diverged { .. } | LogError::Truncated { .. } => "LOG_DIVERGED",
         LogError::KeyReused(_) => "IDEMPOTENCY_KEY_REUSED",
+        LogError::Registry(_) => "SCHEMA_REGISTRY_UNAVAILABLE",
         LogError::NewerFormat { .. } => "NEWER_FORMAT",
         _ => "LOG_FAILED",
     }
@@ -410,6 +411,7 @@ fn log_code(error: &LogError) -> &'static str {
 fn log_remedy(error: &LogError) -> String {
     match error {
         LogError::UnknownTopic(topic) => format!("make it with PUT /v1/topics/{topic}, or correct the name"),
+        LogError::Registry(_) => "look at `[schema_registry]` and at the registry; trying again is safe".into(),
         LogError::Store { .. } => "try again; see the server's log if it stays".into(),
         _ => "correct the request and send it again".into(),
     }

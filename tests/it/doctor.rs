@@ -1,6 +1,6 @@
 //! `rekap doctor` tells a store that would lose or double records from one that would not, and names the check.
 
-use rekap_tests::{Bucket, Cli, Fault, Proxy, Setup};
+use rekap_tests::{Bucket, Cli, Fault, Kafka, Proxy, Setup};
 use serde_json::Value;
 
 /// A call of `rekap doctor --json` for a server that is told this.
@@ -60,6 +60,19 @@ async fn a_store_that_ignores_conditions_is_refused_by_name() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_server_does_not_start_on_a_store_that_ignores_conditions() {
+    let bucket = Bucket::fresh().await;
+    let ignoring = Proxy::before(bucket.endpoint(), |_| Fault::Forgive).await;
+    let setup = bucket.through(ignoring.endpoint()).setup();
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let config = format!("[server]\nlisten = \"127.0.0.1:0\"\n{}", setup.toml);
+    std::fs::write(folder.path().join("rekap.toml"), config).expect("a file in the temporary folder");
+    let called = Cli::new("http://127.0.0.1:1", &["serve"]).within(folder.path()).with(&setup.environment);
+    let ended = called.run().await.exits(1);
+    assert!(ended.stderr.contains("rekap doctor") && ended.stderr.contains("If-None-Match"), "{}", ended.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_missing_bucket_wrong_keys_and_missing_rights_are_told_apart() {
     let bucket = Bucket::fresh().await;
     assert_failed(&doctor(&bucket.missing().setup()).await, "cold-reachable", "make the bucket");
@@ -70,6 +83,21 @@ async fn a_missing_bucket_wrong_keys_and_missing_rights_are_told_apart() {
     })
     .await;
     assert_failed(&doctor(&bucket.through(read_only.endpoint()).setup()).await, "cold-writable", "s3:PutObject");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cluster_is_tried_out_with_one_record_and_hazards_are_told() {
+    let kafka = tokio::task::spawn_blocking(Kafka::shared).await.expect("no panic within");
+    let (_, told) = doctor(&kafka.setup()).await;
+    let passed = named(&told, "pass");
+    for check in ["kafka-reachable", "kafka-topics", "kafka-write", "kafka-clock"] {
+        assert!(passed.iter().any(|name| name == check), "{check}: {told:#}");
+    }
+    let strict = format!("{}[mirror]\ntopics = [\"no-such-topic\"]\n", kafka.setup().toml);
+    let (_, told) = doctor(&Setup { toml: strict, ..Setup::default() }).await;
+    assert!(named(&told, "warn").contains(&"kafka-topics".to_owned()), "{told:#}");
+    let nobody = Setup { toml: "[log]\nkind = \"kafka\"\nbootstrap = \"127.0.0.1:1\"\n".into(), ..Setup::default() };
+    assert_failed(&doctor(&nobody).await, "kafka-reachable", "start the brokers");
 }
 
 #[tokio::test(flavor = "multi_thread")]

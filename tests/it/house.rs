@@ -34,7 +34,7 @@ const KNOWN_ONLY_IN: [(&str, &[&str]); 12] = [
     ("indicatif", &["api"]),
     ("object_store", &["tiered-storage", "orchestrator", "api"]),
     ("parquet", &["tiered-storage"]),
-    ("reqwest", &["api", "tests"]),
+    ("reqwest", &["tiered-storage", "api", "tests"]),
     ("sled", &["orchestrator"]),
     ("tower-http", &["api"]),
     ("utoipa", &["api"]),

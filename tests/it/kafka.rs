@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use rekap_tests::{
-    Candles, Cli, Client, Duck, Events, Job, Kafka, Ledger, Row, World, WorldConfig, assert_same_rows, partitions,
-    seeded, until,
+    Bucket, Candles, Cli, Client, Duck, Events, Job, Kafka, Ledger, Row, World, WorldConfig, assert_same_rows,
+    partitions, seeded, until,
 };
 use serde_json::{Value, json};
 use tokio::time::sleep;
@@ -125,12 +125,11 @@ async fn until_group_is_at_the_end(kafka: Kafka, arguments: [String; 5]) -> Kafk
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn killed_at_random_moments_on_kafka_every_event_is_there_once() {
-    let mut random = seeded("kill -9 of the server on Kafka");
-    let kafka = blocking(Kafka::shared).await;
-    let config =
-        WorldConfig { mirror_max_age: "200ms", mirror_max_bytes: "16KiB", ..WorldConfig::default() }.on(kafka.setup());
-    let mut world = World::with(config).await;
+async fn killed_at_random_moments_on_kafka_and_s3_every_event_is_there_once() {
+    let mut random = seeded("kill -9 of the server on Kafka and S3");
+    let (kafka, bucket) = (blocking(Kafka::shared).await, Bucket::fresh().await);
+    let config = WorldConfig { mirror_max_age: "200ms", mirror_max_bytes: "16KiB", ..WorldConfig::default() };
+    let mut world = World::with(config.on(kafka.setup()).on(bucket.setup())).await;
     let mut ledger = Ledger::open(&world, "counters", 3).await;
     world.deploy_first(&Job::new("counts", &ledger.query()).reads("counters")).await;
     for _ in 0..kills() {
@@ -145,17 +144,41 @@ async fn killed_at_random_moments_on_kafka_every_event_is_there_once() {
     world.mirror("counters").await;
     let query = "SELECT count(*) AS records, count(DISTINCT (_partition, _offset)) AS offsets, \
                  count(DISTINCT (data.key, data.n)) AS events FROM cold";
-    let duck = Duck::new().delta("cold", &world.cold_url("counters").await);
+    let duck = Duck::new().within(&bucket).delta("cold", &world.cold_url("counters").await);
     let events = ledger.events();
     let expected = json!([{"records": events, "offsets": events, "events": events}]);
     assert_eq!(json!(duck.rows(query).await), expected, "the Delta table holds every event once");
     ledger.check_log(&world).await;
 }
 
-/// This test's share of the kills.
+/// How many kills there are: `REKAP_KAFKA_KILLS`, or a few.
 fn kills() -> usize {
-    let all: usize = std::env::var("REKAP_KILLS").map_or(20, |text| text.parse().expect("REKAP_KILLS is a number"));
-    all.div_ceil(4)
+    std::env::var("REKAP_KAFKA_KILLS").map_or(5, |text| text.parse().expect("REKAP_KAFKA_KILLS is a number"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_append_of_which_a_partition_was_refused_says_what_landed_and_with_a_key_nothing_does() {
+    let kafka = blocking(Kafka::shared).await;
+    let world = World::with(WorldConfig::default().on(kafka.setup())).await;
+    world.topic("halves", &json!({"partitions": 2})).await;
+    let bootstrap = kafka.bootstrap();
+    let smaller = ["--bootstrap-server", &bootstrap, "--alter", "--entity-type", "topics", "--entity-name", "halves"];
+    let mut tool = kafka.tool("kafka.admin.ConfigCommand", &smaller);
+    tool.args(["--add-config", "max.message.bytes=100000"]);
+    let ran = blocking(move || tool.output()).await.expect("java runs");
+    assert!(ran.status.success(), "{ran:?}");
+    let large: String = std::iter::repeat_with(|| fastrand::alphanumeric()).take(300_000).collect();
+    let records =
+        json!([{"partition": 0, "value": large}, {"partition": 1, "value": "small"}, {"partition": 1, "value": "too"}]);
+    let path = "topics/halves/records?raw=true";
+    let part = world.post(path, &records).await.refused(503, "PARTIAL_APPEND");
+    assert_eq!(part["landed"], json!({"1": [0, 2]}), "{part}");
+    let request = world.request(reqwest::Method::POST, path).json(&records).header("idempotency-key", "once");
+    let whole = request.answer().await;
+    assert!(whole.status >= 400, "{whole}");
+    let held = world.records("halves").await;
+    let held: Vec<_> = held.into_iter().map(|record| (record.partition, record.value.expect("a value"))).collect();
+    assert_eq!(held, [(1, b"small".to_vec()), (1, b"too".to_vec())], "the request with a key left nothing");
 }
 
 /// Kafka's own tool for topics.

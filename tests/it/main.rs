@@ -9,6 +9,7 @@ mod crashes;
 mod doctor;
 mod example;
 mod first_visit;
+mod formats;
 mod front_door;
 mod front_ends;
 mod github_hour;

@@ -1,16 +1,12 @@
 //! DuckDB and the `deltalake` package as judges: they compute what Rekap's tables must equal, and open what its mirror wrote.
 
 use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 use tempfile::TempDir;
 
-use crate::binary::{repository, target_folder};
+use crate::python::run_python;
 use crate::{Bucket, Events, Row, rows_of};
 
 /// A question to DuckDB: sources by name, then queries over them.
@@ -87,8 +83,7 @@ impl Duck {
     async fn answers(&self, queries: &[&str]) -> Vec<Value> {
         let mut request = self.sources.clone();
         request.insert("queries".to_owned(), json!(queries));
-        let request = Value::Object(request).to_string();
-        let answer = tokio::task::spawn_blocking(move || run_script(&request)).await.expect("no panic within");
+        let answer = run_python("duck.py", &Value::Object(request)).await;
         serde_json::from_str(&answer).expect("the script prints an answer for each query")
     }
 
@@ -97,32 +92,4 @@ impl Duck {
         of_kind[name] = value;
         self
     }
-}
-
-fn run_script(request: &str) -> String {
-    let mut script = Command::new(python())
-        .arg(scripts().join("duck.py"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("python starts");
-    script.stdin.take().expect("a pipe").write_all(request.as_bytes()).expect("the script reads its request");
-    let output = script.wait_with_output().expect("the script ends");
-    assert!(output.status.success(), "duck.py failed on {request}");
-    String::from_utf8(output.stdout).expect("JSON is UTF-8")
-}
-
-pub(crate) fn scripts() -> PathBuf {
-    repository().join("tests/py")
-}
-
-/// A Python with the pinned packages, made at first need and kept in cargo's target folder.
-pub fn python() -> &'static Path {
-    static READY: OnceLock<PathBuf> = OnceLock::new();
-    READY.get_or_init(|| {
-        let venv = target_folder().join("python");
-        let status = Command::new(scripts().join("venv")).arg(&venv).status().expect("tests/py/venv runs");
-        assert!(status.success(), "tests/py/venv could not install what the tests compare with");
-        venv.join("bin/python")
-    })
 }

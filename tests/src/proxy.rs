@@ -174,7 +174,7 @@ async fn forward(upstream: &str, request: &Request) -> io::Result<Vec<u8>> {
 }
 
 /// The head of a request, and what came after it already; `None` when the client has gone.
-async fn read_head(client: &mut TcpStream) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
+pub(crate) async fn read_head(client: &mut TcpStream) -> io::Result<Option<(Vec<u8>, Vec<u8>)>> {
     let (mut read, mut chunk) = (Vec::new(), [0; 16 << 10]);
     loop {
         if let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") {
@@ -188,7 +188,7 @@ async fn read_head(client: &mut TcpStream) -> io::Result<Option<(Vec<u8>, Vec<u8
     }
 }
 
-async fn read_body(client: &mut TcpStream, head: &[u8], mut body: Vec<u8>) -> io::Result<Vec<u8>> {
+pub(crate) async fn read_body(client: &mut TcpStream, head: &[u8], mut body: Vec<u8>) -> io::Result<Vec<u8>> {
     let head = String::from_utf8_lossy(head).to_lowercase();
     let length = head.lines().find_map(|line| line.strip_prefix("content-length:"));
     let length: usize = length.map_or(0, |length| length.trim().parse().expect("a length is a number"));
@@ -198,7 +198,7 @@ async fn read_body(client: &mut TcpStream, head: &[u8], mut body: Vec<u8>) -> io
     Ok(body)
 }
 
-fn asked(head: &[u8]) -> Asked {
+pub(crate) fn asked(head: &[u8]) -> Asked {
     let head = String::from_utf8_lossy(head);
     let mut words = head.split(' ').map(str::to_owned);
     Asked { method: words.next().unwrap_or_default(), path: words.next().unwrap_or_default() }

@@ -111,6 +111,9 @@ pub enum LogError {
         /// The newest format that is readable.
         supported: u32,
     },
+    /// The schema registry does not answer, or there is none. Nothing happened; trying again is safe.
+    #[error("schema registry: {0}")]
+    Registry(String),
     /// The disk or the object store failed. The effect may have happened; trying again is safe.
     #[error("{what}: {source}")]
     Store {

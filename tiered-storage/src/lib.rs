@@ -20,6 +20,7 @@ mod partitioner;
 mod positions;
 mod retention;
 mod schema;
+mod schema_registry;
 pub mod steps;
 mod topic;
 #[cfg(test)]
@@ -29,12 +30,15 @@ pub use batch::{ENVELOPE, LogBatch, UTC, headers_type, timestamp_type};
 pub use clock::{Clock, InvalidTimestamp, ManualClock, SystemClock, Timestamp};
 pub use cold::{BucketKeys, ColdFile, ColdLocation, ColdTier, ColdTopic, Coverage, PartitionCoverage};
 pub use decode::{
-    Column, ColumnPlace, ColumnSpec, ColumnType, DecodeFailure, DecodeStatus, Decoded, Decoder, Fingerprint,
-    InvalidColumns, InvalidFingerprint,
+    Column, ColumnPlace, ColumnSpec, ColumnType, DecodeFailure, DecodeStatus, Decoded, Decoder, Encoding, Fingerprint,
+    Format, InvalidColumns, InvalidFingerprint, Wire, WriterSchema, WriterSchemas,
 };
 pub use error::LogError;
 pub use finding::{Finding, Verdict};
-pub use hot::{AppendKey, Appended, EmbeddedLog, HeldBack, HotLog, HotRange, KafkaLog, KafkaSettings, NewRecord};
+pub use hot::{
+    AppendKey, Appended, EmbeddedLog, HeldBack, HotLog, HotRange, KafkaExam, KafkaLog, KafkaSettings, NewRecord,
+    examine_kafka,
+};
 pub use ingest::{MAX_RECORD_BYTES, Refused, TopicWriter};
 pub use log::{Extent, InputBatch, Log, LogSlice, ReadPlan, Segment, Start, Tier, Undecodable, Written};
 pub use mirror::{Mirror, MirrorCounts, MirrorPolicy};
@@ -43,4 +47,5 @@ pub use partitioner::partition_of;
 pub use positions::{InvalidPositions, Positions};
 pub use retention::{Retention, RetentionPolicy};
 pub use schema::{Compatibility, IncompatibleSchema, InvalidSchema, TopicSchema, Validator, Violation};
+pub use schema_registry::{RegistrySettings, SchemaRegistry};
 pub use topic::{Incarnation, InvalidTopicConfig, InvalidTopicName, Topic, TopicConfig, TopicName};

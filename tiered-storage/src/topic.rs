@@ -7,8 +7,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-use crate::decode::{Column, ColumnType};
-use crate::schema::{Compatibility, TopicSchema};
+use crate::decode::{Column, ColumnType, Decoder, Encoding, Format, InvalidColumns, Wire};
+use crate::schema::{self, Compatibility, IncompatibleSchema, InvalidSchema, TopicSchema};
 
 /// Kafka's own bound on the length of a topic's name.
 const MAX_NAME_LEN: usize = 249;
@@ -118,7 +118,13 @@ pub struct TopicConfig {
     pub retention_bytes: Option<u64>,
     /// The top-level fields of an event that make up its record key; empty: records have no key of their own.
     pub key: Vec<String>,
-    /// The JSON Schema that every event satisfies, if the topic has one.
+    /// How values are written.
+    #[serde(default, skip_serializing_if = "Format::is_json")]
+    pub format: Format,
+    /// What stands around a value.
+    #[serde(default, skip_serializing_if = "Wire::is_bare")]
+    pub wire: Wire,
+    /// The schema of every event, if the topic has one: a JSON Schema, an Avro schema, or `{proto, message, imports}`, as the format is.
     pub schema: Option<TopicSchema>,
     /// What a newer schema has to keep.
     #[serde(default)]
@@ -136,6 +142,8 @@ impl Default for TopicConfig {
             retention_ms: None,
             retention_bytes: None,
             key: Vec::new(),
+            format: Format::default(),
+            wire: Wire::default(),
             schema: None,
             compatibility: Compatibility::default(),
             past_schemas: Vec::new(),
@@ -159,22 +167,64 @@ impl TopicConfig {
         self.schema.as_ref().map(|_| self.past_schemas.len() + 1)
     }
 
+    /// What the bytes of its records are.
+    pub fn encoding(&self) -> Result<Encoding, InvalidSchema> {
+        let schema = self.schema.as_ref().map(TopicSchema::raw);
+        let invalid = |detail| InvalidSchema { at: String::new(), detail };
+        Encoding::new(self.format, self.wire, schema).map_err(invalid)
+    }
+
+    /// The columns that its records have by themselves.
+    pub fn columns(&self) -> Result<Vec<Column>, InvalidSchema> {
+        match self.format {
+            Format::Json => Ok(self.schema.as_ref().map(TopicSchema::columns).unwrap_or_default()),
+            _ => Ok(self.encoding()?.columns()),
+        }
+    }
+
+    /// The decoder of its records into their own columns.
+    pub fn decoder(&self) -> Result<Decoder, InvalidSchema> {
+        let named = |e: InvalidColumns| InvalidSchema { at: e.column, detail: e.detail };
+        self.encoding()?.decoder(self.columns()?).map_err(named)
+    }
+
+    /// Checks that `newer` may follow: events that are there can still be read, and those of one format stay of one.
+    pub fn check_evolution(&self, newer: &TopicConfig) -> Result<(), IncompatibleSchema> {
+        schema::check_evolution(self, newer)
+    }
+
     /// Checks the configuration by itself.
     pub fn check(&self) -> Result<(), InvalidTopicConfig> {
         let invalid = |field: &str, detail: String| Err(InvalidTopicConfig { field: field.into(), detail });
         if !(1..=MAX_PARTITIONS).contains(&self.partitions) {
             return invalid("partitions", format!("{} is not in 1 to {MAX_PARTITIONS}", self.partitions));
         }
-        if let Some(schema) = &self.schema
-            && let Err(error) = TopicSchema::parse(schema.raw().clone())
-        {
+        if !self.wire.is_bare() && matches!(self.format, Format::Text | Format::Bytes) {
+            let detail =
+                format!("records of format `{}` have no schema, so no id of one stands before them", self.format);
+            return invalid("wire", detail);
+        }
+        if let Err(error) = self.check_schema() {
             return invalid("schema", error.to_string());
         }
         self.check_key().or_else(|detail| invalid("key", detail))
     }
 
+    fn check_schema(&self) -> Result<(), InvalidSchema> {
+        match (self.format, &self.schema) {
+            (Format::Json, Some(schema)) => TopicSchema::parse(schema.raw().clone()).map(drop),
+            _ => self.decoder().map(drop),
+        }
+    }
+
     fn check_key(&self) -> Result<(), String> {
-        let columns = self.schema.as_ref().map(TopicSchema::columns);
+        if self.format == Format::Bytes && !self.key.is_empty() {
+            return Err("records of format `bytes` have no fields; send keys with ?raw=true".into());
+        }
+        let columns = match self.format {
+            Format::Json if self.schema.is_none() => None,
+            _ => Some(self.columns().map_err(|e| e.to_string())?),
+        };
         for (i, field) in self.key.iter().enumerate() {
             if self.key[..i].contains(field) {
                 return Err(format!("field `{field}` is named twice"));
@@ -182,7 +232,7 @@ impl TopicConfig {
             let Some(columns) = &columns else { continue };
             match columns.iter().find(|column| column.name == *field) {
                 None => return Err(format!("field `{field}` is not in the schema's properties")),
-                Some(Column { ty: ColumnType::Struct(_) | ColumnType::List(_), .. }) => {
+                Some(Column { ty: ColumnType::Struct(_) | ColumnType::List(_) | ColumnType::Binary, .. }) => {
                     return Err(format!("field `{field}` is no string, number or boolean in the schema"));
                 }
                 Some(_) => {}

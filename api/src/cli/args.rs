@@ -326,9 +326,18 @@ pub(super) enum TopicVerb {
         /// A field of the record key; repeat it for several
         #[arg(short, long)]
         key: Vec<String>,
-        /// A file with its JSON Schema
+        /// A file with its schema: a JSON Schema, an Avro schema, or a .proto source
         #[arg(long)]
         schema: Option<PathBuf>,
+        /// json, avro, protobuf, text or bytes [default: json]
+        #[arg(long)]
+        format: Option<String>,
+        /// confluent: each value follows the id of its schema in the schema registry [default: bare]
+        #[arg(long)]
+        wire: Option<String>,
+        /// Which message of the .proto source the records are [default: its first]
+        #[arg(long)]
+        message: Option<String>,
         /// How long the hot tier keeps a record
         #[arg(long, value_parser = parse_duration)]
         retention: Option<Duration>,

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use super::failure::{Failure, at};
+use super::topics::read_schema;
 
 /// How many folders up `topics.toml` is looked for: job, jobs, project, and one more.
 const LEVELS: usize = 4;
@@ -55,7 +56,7 @@ impl JobFolder {
 }
 
 /// The topics of `dir/topics.toml`, name and configuration as `PUT /topics/{topic}` takes it; none without that file. A `schema`
-/// that is text names a JSON file beside it.
+/// that is text names a file beside it: of JSON, or a `.proto` source.
 pub(crate) fn topics(dir: &Path) -> Result<Vec<(String, Value)>, Failure> {
     let file = dir.join("topics.toml");
     if !file.is_file() {
@@ -66,9 +67,7 @@ pub(crate) fn topics(dir: &Path) -> Result<Vec<(String, Value)>, Failure> {
     };
     let with_schema = |(name, mut config): (String, Value)| {
         if let Some(schema) = config.get("schema").and_then(Value::as_str).map(|path| dir.join(path)) {
-            let text = std::fs::read_to_string(&schema).map_err(at(&schema))?;
-            config["schema"] =
-                serde_json::from_str(&text).map_err(|e| Failure::Usage(format!("{}: {e}", schema.display())))?;
+            config["schema"] = read_schema(&schema)?;
         }
         Ok((name, config))
     };

@@ -23,12 +23,17 @@ const FOLLOW_EVERY: Duration = Duration::from_millis(200);
 /// `rekap topic …`
 pub(super) async fn topic(s: &Session, verb: TopicVerb) -> Result<(), Failure> {
     match verb {
-        TopicVerb::Create { topic, partitions, key, schema, retention } => {
-            let schema = schema.as_deref().map(read_json).transpose()?;
+        TopicVerb::Create { topic, partitions, key, schema, format, wire, message, retention } => {
+            let mut schema = schema.as_deref().map(read_schema).transpose()?;
+            if let Some(message) = message {
+                schema.get_or_insert_with(|| json!({}))["message"] = json!(message);
+            }
             let body = object([
                 ("partitions", json!(partitions)),
                 ("key", if key.is_empty() { Value::Null } else { json!(key) }),
                 ("schema", schema.unwrap_or(Value::Null)),
+                ("format", json!(format)),
+                ("wire", json!(wire)),
                 ("retention_ms", retention.map_or(Value::Null, |kept| json!(kept.as_millis() as u64))),
             ]);
             let made = s.client.put(&format!("/v1/topics/{topic}"), &body).await?;
@@ -59,9 +64,12 @@ pub(super) async fn mirror(s: &Session, verb: MirrorVerb) -> Result<(), Failure>
     }
 }
 
-/// A JSON file.
-fn read_json(path: &Path) -> Result<Value, Failure> {
+/// A file with a schema: JSON, or the source of Protobuf messages.
+pub(super) fn read_schema(path: &Path) -> Result<Value, Failure> {
     let text = std::fs::read_to_string(path).map_err(at(path))?;
+    if path.extension().is_some_and(|kind| kind == "proto") {
+        return Ok(json!({"proto": text}));
+    }
     serde_json::from_str(&text).map_err(|e| Failure::Usage(format!("{}: {e}", path.display())))
 }
 

@@ -5,20 +5,22 @@
 
 mod load;
 mod notify;
+mod registry;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::num::{NonZeroU64, NonZeroUsize};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rekap_jobs::{parse_bytes, parse_duration};
 use rekap_orchestrator::{ReplayLimits, ScheduleSpec, Schedules, SqlLimits};
-use rekap_tiered_storage::{Clock, ColdLocation, SystemClock};
+use rekap_tiered_storage::{Clock, ColdLocation, RegistrySettings, SystemClock};
 use serde::{Deserialize, Deserializer, de::Error};
 
 pub use load::ConfigError;
 pub use notify::{NotifyConfig, OutgoingConfig};
+pub use registry::SchemaRegistry;
 
 /// The port that a server listens on where nothing else is said.
 pub const DEFAULT_LISTEN: &str = "127.0.0.1:7480";
@@ -43,6 +45,8 @@ pub struct Config {
     pub postgres: Postgres,
     /// The copy of the catalog outside.
     pub catalog: Catalog,
+    /// Where the schemas of Avro and Protobuf records are.
+    pub schema_registry: SchemaRegistry,
     /// What replays may take.
     pub replay: Replay,
     /// What is done at which times.
@@ -232,6 +236,7 @@ impl Default for Config {
             sql: Sql::default(),
             postgres: Postgres::default(),
             catalog: Catalog::default(),
+            schema_registry: SchemaRegistry::default(),
             replay: Replay::default(),
             schedules: Vec::new(),
             notify: Vec::new(),
@@ -336,6 +341,11 @@ impl Config {
     pub(crate) fn sql_limits(&self) -> SqlLimits {
         let Sql { max_memory, max_rows, max_time } = self.sql.clone();
         SqlLimits { max_memory, max_rows, max_time }
+    }
+
+    /// How the schema registry is asked; `None` without one. What it says is kept below `folder`.
+    pub(crate) fn registry_settings(&self, folder: &Path) -> Option<RegistrySettings> {
+        self.schema_registry.settings(folder)
     }
 
     /// Where the cold tier lies.

@@ -5,6 +5,7 @@
 
 mod cold;
 mod data;
+mod kafka;
 
 use std::path::Path;
 
@@ -14,6 +15,7 @@ use serde_json::{Value, json};
 use crate::Config;
 use crate::cli::failure::Failure;
 use crate::cli::out::{Out, Style};
+use crate::config::LogKind;
 
 /// The findings about one part.
 struct Chapter {
@@ -38,10 +40,12 @@ pub(crate) async fn run(out: &Out, config: Option<&Path>) -> Result<(), Failure>
 
 /// Every part that the configuration names.
 async fn chapters(config: &Config) -> Vec<Chapter> {
-    vec![
-        Chapter { name: "data folder", findings: data::examine(config).await },
-        Chapter { name: "cold tier", findings: cold::examine(config).await },
-    ]
+    let mut chapters = vec![Chapter { name: "data folder", findings: data::examine(config).await }];
+    if config.log.kind == LogKind::Kafka {
+        chapters.push(Chapter { name: "log in Kafka", findings: kafka::examine(config).await });
+    }
+    chapters.push(Chapter { name: "cold tier", findings: cold::examine(config).await });
+    chapters
 }
 
 /// All of it, for programs.

@@ -50,6 +50,11 @@ impl From<&LogError> for Problem {
             LogError::NewerFormat { .. } => {
                 (StatusCode::INTERNAL_SERVER_ERROR, "NEWER_FORMAT", "start the newer Rekap that wrote this data folder")
             }
+            LogError::Registry(_) => (
+                StatusCode::SERVICE_UNAVAILABLE,
+                "SCHEMA_REGISTRY_UNAVAILABLE",
+                "look at `[schema_registry]` and at the registry; trying again is safe",
+            ),
             LogError::Store { .. } => (
                 StatusCode::SERVICE_UNAVAILABLE,
                 "STORE_FAILED",

@@ -11,7 +11,7 @@ use rekap_orchestrator::{Export, Orchestrator, ScheduledTask, Schedules};
 use rekap_tables::{TableError, Tables};
 use rekap_tiered_storage::{
     Clock, ColdTier, EmbeddedLog, HotLog, Incarnation, KafkaLog, KafkaSettings, Log, Mirror, MirrorPolicy, Positions,
-    Retention, RetentionPolicy, SystemClock, Timestamp, Topic, TopicConfig, TopicName, TopicWriter,
+    Retention, RetentionPolicy, SchemaRegistry, SystemClock, Timestamp, Topic, TopicConfig, TopicName, TopicWriter,
 };
 use tokio_util::sync::CancellationToken;
 
@@ -178,7 +178,7 @@ impl App {
         {
             return Ok(writer.clone());
         }
-        let writer = TopicWriter::new(topic)?;
+        let writer = TopicWriter::with_registry(topic, self.0.log.registry.clone())?;
         writers.insert(topic.incarnation, (topic.config.clone(), writer.clone()));
         Ok(writer)
     }
@@ -246,7 +246,16 @@ async fn open_log(config: &Config, folder: &Path, clock: Arc<dyn Clock>) -> Resu
     let hot = open_hot(config, folder, clock.clone()).await?;
     let location = config.cold_location();
     let cold = blocking(move || ColdTier::open(location, clock)).await.map_err(cannot("the cold tier"))?;
-    Ok(Log::new(hot, Arc::new(cold)))
+    cold.refuse_careless_store().await.map_err(cannot("the cold tier"))?;
+    Ok(Log::new(hot, Arc::new(cold)).with_registry(open_registry(config, folder)?))
+}
+
+/// The client of the schema registry.
+fn open_registry(config: &Config, folder: &Path) -> Result<SchemaRegistry, StartError> {
+    match config.registry_settings(folder) {
+        Some(settings) => SchemaRegistry::open(settings).map_err(cannot("the schema registry")),
+        None => Ok(SchemaRegistry::none()),
+    }
 }
 
 /// The hot tier.

@@ -62,7 +62,7 @@ impl From<Appended> for AppendedView {
 
 /// Appends records, all or none, and answers once they are durable.
 #[utoipa::path(post, path = "/v1/topics/{topic}/records", tag = "topics", params(("topic" = String, Path), AppendQuery),
-    request_body(content((Object = "application/x-ndjson"), (Object = "application/json"), (String = "text/csv"),
+    request_body(content((Object = "application/x-ndjson"), (Object = "application/json"), (String = "text/csv"), (String = "text/plain"),
         (Object = "application/cloudevents+json"), (Object = "application/cloudevents-batch+json")),
         description = "events, or with raw=true records; as they are or with Content-Encoding gzip or zstd"),
     responses((status = 200, body = AppendedView), (status = 400, description = "a body that is not packed as it says", body = Problem),
@@ -91,7 +91,7 @@ pub(super) async fn append(
     let once = parts.extensions.get::<Once>().cloned();
     let once = once.map(|once| AppendKey { key: once.key, body_digest: once.digest });
     let writer = app.writer(&topic)?;
-    let inline = body.len() <= PREPARED_INLINE_BYTES && encoding == Encoding::Plain;
+    let inline = body.len() <= PREPARED_INLINE_BYTES && encoding == Encoding::Plain && !writer.may_wait();
     let known = topic.clone();
     let prepare = move || -> Result<(Vec<NewRecord>, Held), Problem> {
         let body = encoding.unpack(body, MAX_REQUEST_BYTES)?;

@@ -1,13 +1,15 @@
 //! `/v1/topics`: making, changing, showing and deleting topics.
 
+mod registered;
+
 use std::time::Duration;
 
 use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use rekap_tiered_storage::{
-    Compatibility, Extent, HeldBack, InvalidTopicConfig, LogError, Offset, OffsetRange, Partition, Positions,
-    Timestamp, Topic, TopicConfig, TopicName, TopicSchema,
+    Compatibility, Extent, Format, HeldBack, InvalidTopicConfig, LogError, Offset, OffsetRange, Partition, Positions,
+    Timestamp, Topic, TopicConfig, TopicName, TopicSchema, Wire,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
@@ -35,22 +37,20 @@ pub(super) struct PutTopic {
     retention_bytes: Option<Option<u64>>,
     /// The top-level fields that make up the record key.
     key: Option<Vec<String>>,
-    /// The JSON Schema of every event.
+    /// The schema of every event: a JSON Schema, an Avro schema, or `{proto, message, imports}`. On a topic of Confluent's wire format,
+    /// `"latest"` (or nothing, on a new topic) takes the latest one of the subject `{topic}-value` in the schema registry.
     #[serde(deserialize_with = "named")]
     #[schema(value_type = Option<Object>)]
     schema: Option<Option<Value>>,
-    /// `json`.
+    /// `json` (when nothing is said), `avro`, `protobuf`, `text` or `bytes`.
+    #[schema(value_type = Option<String>)]
     format: Option<Format>,
+    /// `bare` (when nothing is said), or `confluent`: each value follows a 0 and the id of its schema.
+    #[schema(value_type = Option<String>)]
+    wire: Option<Wire>,
     /// What a newer schema has to keep: `backward` (when nothing is said), `forward`, `full` or `none`.
     #[schema(value_type = Option<String>)]
     compatibility: Option<Compatibility>,
-}
-
-/// The formats of events.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum Format {
-    Json,
 }
 
 /// A field that was named, with null as a value of its own.
@@ -74,7 +74,10 @@ struct TopicView {
     schema_version: Option<usize>,
     #[schema(value_type = String)]
     compatibility: Compatibility,
-    format: &'static str,
+    #[schema(value_type = String)]
+    format: Format,
+    #[schema(value_type = String)]
+    wire: Wire,
     #[schema(value_type = Object)]
     cold: Value,
     partitions: Vec<PartitionView>,
@@ -152,7 +155,8 @@ async fn view(app: &App, topic: Topic) -> Result<TopicView, LogError> {
         schema_version,
         compatibility: topic.config.compatibility,
         schema: topic.config.schema,
-        format: "json",
+        format: topic.config.format,
+        wire: topic.config.wire,
         partitions,
     })
 }
@@ -172,6 +176,7 @@ pub(super) async fn put_topic(
     let _one_at_a_time = app.altering().await;
     let (status, topic) = match app.log().hot.topic(&name).await {
         Ok(before) => {
+            let wanted = registered::with_schema(app.log(), &name, &before.config, wanted).await?;
             let topic = app.log().hot.alter_topic(&name, altered(&before.config, wanted)?).await?;
             if topic != before {
                 app.orchestrator().topic_changed(&topic, &by).await?;
@@ -179,6 +184,7 @@ pub(super) async fn put_topic(
             (StatusCode::OK, topic)
         }
         Err(LogError::UnknownTopic(_)) => {
+            let wanted = registered::with_schema(app.log(), &name, &TopicConfig::default(), wanted).await?;
             let topic = app.log().hot.create_topic(&name, initial(wanted)?).await?;
             app.orchestrator().topic_created(&topic, &by).await?;
             (StatusCode::CREATED, topic)
@@ -210,30 +216,21 @@ fn altered(config: &TopicConfig, wanted: PutTopic) -> Result<TopicConfig, Proble
         let detail = format!("{} is fewer than the {} there are", newer.partitions, config.partitions);
         return Err(refused(StatusCode::UNPROCESSABLE_ENTITY, "partitions", detail));
     }
-    match (&config.schema, &newer.schema) {
-        (Some(older), Some(schema)) => {
-            let checked = older.check_evolution(schema, newer.compatibility);
-            checked.map_err(|e| {
-                let detail = format!("not {}: {e}", rule(newer.compatibility));
-                refused(StatusCode::CONFLICT, "schema", detail).with("field", e.field)
-            })?;
-        }
-        (Some(_), None) if newer.compatibility == Compatibility::None => {}
-        (Some(_), None) => {
-            let detail = "a topic keeps its schema, since jobs may read its columns".to_owned();
-            return Err(refused(StatusCode::CONFLICT, "schema", detail));
-        }
-        (None, _) => {}
-    }
+    config.check_evolution(&newer).map_err(|e| {
+        let detail = format!("not {}: {e}", rule(newer.compatibility));
+        refused(StatusCode::CONFLICT, "schema", detail).with("field", e.field)
+    })?;
     Ok(newer)
 }
 
 /// A configuration with the named fields put in.
 fn changed(config: &TopicConfig, wanted: PutTopic) -> Result<TopicConfig, Problem> {
-    let PutTopic { partitions, retention_ms, retention_bytes, key, schema, format: _, compatibility } = wanted;
+    let PutTopic { partitions, retention_ms, retention_bytes, key, schema, format, wire, compatibility } = wanted;
+    let format = format.unwrap_or(config.format);
     let schema = match schema {
         // The same schema with its fields written in another order changes nothing.
         Some(Some(raw)) if config.schema.as_ref().is_some_and(|held| *held.raw() == raw) => config.schema.clone(),
+        Some(Some(raw)) if format != Format::Json => Some(TopicSchema::given(raw)),
         Some(raw) => raw.map(TopicSchema::parse).transpose()?,
         None => config.schema.clone(),
     };
@@ -244,6 +241,8 @@ fn changed(config: &TopicConfig, wanted: PutTopic) -> Result<TopicConfig, Proble
         retention_ms: retention_ms.unwrap_or(config.retention_ms),
         retention_bytes: retention_bytes.unwrap_or(config.retention_bytes),
         key: key.unwrap_or_else(|| config.key.clone()),
+        format,
+        wire: wire.unwrap_or(config.wire),
         schema,
         compatibility: compatibility.unwrap_or(config.compatibility),
         past_schemas,

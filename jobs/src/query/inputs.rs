@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use arrow::datatypes::SchemaRef;
-use rekap_tiered_storage::{Column, Decoder, Topic};
+use rekap_tiered_storage::{Column, Decoder, InvalidSchema, Topic};
 
 use super::refusal::Refusal;
 use crate::spec::{InputSpec, JobSpec, OnError};
@@ -36,10 +36,13 @@ impl JobInput {
             let detail = format!("input `{name}` reads topic `{}`, which there is not", input.topic);
             Refusal::new("UNKNOWN_TOPIC", detail, "create the topic first, or correct its name")
         })?;
-        let decoder = Decoder::new(columns(&topic, input)).map_err(|e| {
+        let refused = |e: &dyn std::fmt::Display| {
             let remedy = format!("correct or declare it in [inputs.{name}.columns]");
             Refusal::new("INVALID_COLUMNS", format!("input `{name}`: {e}"), remedy)
-        })?;
+        };
+        let encoding = topic.config.encoding().map_err(|e| refused(&e))?;
+        let columns = columns(&topic, input).map_err(|e| refused(&e))?;
+        let decoder = encoding.decoder(columns).map_err(|e| refused(&e))?;
         Ok(JobInput {
             name: name.to_owned(),
             topic,
@@ -74,8 +77,8 @@ impl JobInput {
 }
 
 /// The columns of the topic's schema, with those that the job declares in their place or after them.
-fn columns(topic: &Topic, input: &InputSpec) -> Vec<Column> {
-    let mut columns = topic.config.schema.as_ref().map(|schema| schema.columns()).unwrap_or_default();
+fn columns(topic: &Topic, input: &InputSpec) -> Result<Vec<Column>, InvalidSchema> {
+    let mut columns = topic.config.columns()?;
     for (name, declared) in &input.columns {
         let declared = declared.clone().named(name);
         match columns.iter_mut().find(|column| column.name == *name) {
@@ -83,5 +86,5 @@ fn columns(topic: &Topic, input: &InputSpec) -> Vec<Column> {
             None => columns.push(declared),
         }
     }
-    columns
+    Ok(columns)
 }

@@ -71,7 +71,9 @@ impl RangeError {
 impl From<LogError> for RangeError {
     fn from(error: LogError) -> Self {
         let code = match &error {
-            LogError::Store { .. } | LogError::OutOfRange { .. } => return RangeError::Environment(error.to_string()),
+            LogError::Store { .. } | LogError::OutOfRange { .. } | LogError::Registry(_) => {
+                return RangeError::Environment(error.to_string());
+            }
             LogError::Gap { .. } => "GAP",
             LogError::Diverged { .. } | LogError::Truncated { .. } | LogError::UnknownTopic(_) => "LOG_DIVERGED",
             _ => "LOG_UNREADABLE",

@@ -77,5 +77,5 @@ fn parse_column(input: &str, (name, value): (String, Value)) -> Result<(String, 
     }
 }
 
-const COLUMN_TYPES: &str = "one of bigint, double, text, boolean, timestamp, timestamp_s, timestamp_ms, timestamp_us, json, \
+const COLUMN_TYPES: &str = "one of bigint, double, text, boolean, timestamp, timestamp_s, timestamp_ms, timestamp_us, json, binary, \
                             or { type, path = \"/json/pointer\" }";

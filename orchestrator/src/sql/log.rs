@@ -44,8 +44,7 @@ impl LogTable {
             Err(LogError::UnknownTopic(_)) => return Ok(None),
             found => found.map_err(unreadable)?,
         };
-        let columns = topic.config.schema.as_ref().map(|schema| schema.columns()).unwrap_or_default();
-        let decoder = Decoder::new(columns).map_err(|e| failed(SqlError::Invalid(format!("topic `{name}`: {e}"))))?;
+        let decoder = topic.config.decoder().map_err(|e| failed(SqlError::Invalid(format!("topic `{name}`: {e}"))))?;
         let extents = log.extent(&topic).await.map_err(unreadable)?;
         Ok(Some(LogTable { log, topic, decoder, extents }))
     }

@@ -15,7 +15,7 @@ use tokio::time::Instant;
 
 use super::ColdTier;
 use super::store::ColdStore;
-use crate::{Finding, Timestamp, Verdict};
+use crate::{Finding, LogError, Timestamp, Verdict};
 
 /// How many creators race for one name.
 const CREATORS: usize = 64;
@@ -71,6 +71,43 @@ impl ColdTier {
             findings.push(Finding { took: began.elapsed(), ..found.unwrap_or_else(|_| late()) });
         }
         findings
+    }
+}
+
+/// How long a server's start waits for a store to show whether it honours conditions.
+const START_PATIENCE: Duration = Duration::from_secs(5);
+
+impl ColdTier {
+    /// Refuses a bucket whose server ignores the condition of a create, before anything is written to it by a mirror: two small objects at
+    /// most, removed again. A bucket that does not answer now is let through: while it is away only the mirror waits.
+    pub async fn refuse_careless_store(&self) -> Result<(), LogError> {
+        if self.store.is_on_disk() {
+            return Ok(());
+        }
+        let objects = self.store.objects();
+        let path = Path::from(format!("_rekap_doctor/start-{}", uuid::Uuid::new_v4()));
+        let tried = async {
+            create(objects.as_ref(), &path, "first").await?;
+            let again = create(objects.as_ref(), &path, "second").await;
+            // Without the right to delete a few bytes stay, as do the files that clean-up cannot delete.
+            _ = objects.delete(&path).await;
+            Ok::<_, Error>(again)
+        };
+        match tokio::time::timeout(START_PATIENCE, tried).await {
+            Ok(Ok(Ok(()))) => Err(LogError::Invalid(format!(
+                "the server of {} answered a create of an object that was there with success; {IGNORES}; `rekap doctor` shows more",
+                self.store.url()
+            ))),
+            Ok(Ok(Err(Error::AlreadyExists { .. }))) => Ok(()),
+            Ok(Ok(Err(error)) | Err(error)) => {
+                tracing::warn!(%error, "the cold tier's store could not be tried out; `rekap doctor` shows more");
+                Ok(())
+            }
+            Err(_) => {
+                tracing::warn!("the cold tier's store did not answer within {START_PATIENCE:?}");
+                Ok(())
+            }
+        }
     }
 }
 

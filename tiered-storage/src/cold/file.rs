@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::coverage::ColdFile;
 use super::layout;
 use super::schema::{DATA, DECODED, KEY, OFFSET, StoredFields, TIMESTAMP, VALUE};
-use crate::{Decoder, LogBatch, LogError, Offset, OffsetRange, Partition, Timestamp};
+use crate::{Decoder, LogBatch, LogError, Offset, OffsetRange, Partition, Timestamp, WriterSchemas};
 
 /// Records per row group: large enough that a column's pages compress and decode well, small enough that a replay on a few cores
 /// splits one file evenly.
@@ -90,7 +90,7 @@ impl FileWriter {
     }
 
     /// Adds a batch that begins where the file ends so far.
-    pub(crate) fn write(&mut self, batch: &LogBatch) -> Result<(), LogError> {
+    pub(crate) fn write(&mut self, batch: &LogBatch, writers: &WriterSchemas) -> Result<(), LogError> {
         assert_eq!(
             (batch.partition, batch.range.from),
             (self.partition, self.range.to),
@@ -100,7 +100,7 @@ impl FileWriter {
         if batch.is_empty() {
             return Ok(());
         }
-        let decoded = self.decoder.decode(batch.values(), &self.stored.columns);
+        let decoded = self.decoder.decode_with(batch.values(), &self.stored.columns, writers);
         let mut columns = batch.records.columns().to_vec();
         columns.push(Arc::new(decoded.status.clone()));
         columns.extend(self.data(decoded.fields, &decoded.status));

@@ -65,6 +65,11 @@ impl ColdStore {
         Ok(ColdStore { root: Arc::new(LocalFileSystem::new()), url, disk: Some(disk) })
     }
 
+    /// True for a folder of this machine.
+    pub(crate) fn is_on_disk(&self) -> bool {
+        self.disk.is_some()
+    }
+
     /// A store of a test's own.
     #[cfg(test)]
     pub(crate) fn over(root: Arc<dyn ObjectStore>) -> Self {

@@ -34,6 +34,8 @@ pub enum ColumnType {
     TimestampUs,
     /// Any value, as text that holds its JSON.
     Json,
+    /// Bytes; JSON has none.
+    Binary,
     /// An object with these fields.
     Struct(Vec<Column>),
     /// An array of such values.
@@ -48,6 +50,7 @@ impl ColumnType {
             ColumnType::Double => DataType::Float64,
             ColumnType::Text | ColumnType::Json => DataType::Utf8,
             ColumnType::Boolean => DataType::Boolean,
+            ColumnType::Binary => DataType::Binary,
             ColumnType::Timestamp | ColumnType::TimestampS | ColumnType::TimestampMs | ColumnType::TimestampUs => {
                 timestamp_type()
             }
@@ -65,6 +68,16 @@ impl ColumnType {
             _ => Ok(()),
         }
     }
+
+    /// True when bytes are anywhere in it.
+    pub(super) fn holds_binary(&self) -> bool {
+        match self {
+            ColumnType::Binary => true,
+            ColumnType::Struct(columns) => columns.iter().any(|column| column.ty.holds_binary()),
+            ColumnType::List(item) => item.holds_binary(),
+            _ => false,
+        }
+    }
 }
 
 impl fmt::Display for ColumnType {
@@ -79,6 +92,7 @@ impl fmt::Display for ColumnType {
             ColumnType::TimestampMs => "timestamp_ms",
             ColumnType::TimestampUs => "timestamp_us",
             ColumnType::Json => "json",
+            ColumnType::Binary => "binary",
             ColumnType::Struct(_) => "struct",
             ColumnType::List(item) => return write!(f, "list<{item}>"),
         })

@@ -1,16 +1,20 @@
 //! Records' values in, typed columns out.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, LazyLock};
 
 use arrow::array::{ArrayRef, BinaryArray, Int8Array};
 use arrow::datatypes::{DataType, Field, Fields, Schema, SchemaRef};
-use serde::de::DeserializeSeed;
 
+use super::avro::Avro;
+use super::codec::{Codec, Desk, Reader};
 use super::column::{check, fields};
+use super::encoding::Understood;
 use super::plan::Node;
+use super::protobuf::Protobuf;
 use super::sink::Sink;
-use super::visit::{Event, Trail};
-use super::{Column, Fingerprint, InvalidColumns};
+use super::visit::Trail;
+use super::{Column, ColumnType, Encoding, Fingerprint, InvalidColumns, WriterSchemas};
 use crate::{headers_type, timestamp_type};
 
 /// What became of a record, as `_decoded` of the cold tier holds it.
@@ -32,6 +36,8 @@ pub enum DecodeStatus {
 pub struct DecodeFailure {
     /// Its row in what was decoded.
     pub row: usize,
+    /// The stable code of the failure: `UNDECODABLE`, or `UNKNOWN_SCHEMA` where the schema registry does not have its schema.
+    pub code: &'static str,
     /// The field that failed, as `actor.id`; empty when the value as a whole did.
     pub field: String,
     /// What was found and what was expected.
@@ -58,14 +64,14 @@ pub struct Decoded {
     pub failures: Vec<DecodeFailure>,
 }
 
-/// Decodes JSON into a fixed list of columns. Cheap to clone.
+/// Decodes records of one encoding into a fixed list of columns. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Decoder(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
     columns: Vec<Column>,
-    root: Node,
+    codec: Codec,
     fields: Fields,
     input_schema: SchemaRef,
     fingerprint: Fingerprint,
@@ -92,14 +98,20 @@ impl PartialEq for Decoder {
 impl Eq for Decoder {}
 
 impl Decoder {
-    /// A decoder into these columns; their names and paths are checked.
+    /// A decoder of plain JSON into these columns; their names and paths are checked.
     pub fn new(columns: Vec<Column>) -> Result<Self, InvalidColumns> {
+        Self::of(&Encoding::json(), columns)
+    }
+
+    /// A decoder of such records into these columns.
+    pub(super) fn of(encoding: &Encoding, columns: Vec<Column>) -> Result<Self, InvalidColumns> {
         check(&columns)?;
         let fields = fields(&columns);
         let all = fields.iter().map(|field| field.as_ref().clone()).chain(RECORD.iter().cloned());
         let input_schema = Arc::new(Schema::new(all.collect::<Fields>()));
-        let (root, fingerprint) = (Node::root(&columns), Fingerprint::of(&columns));
-        Ok(Decoder(Arc::new(Inner { columns, root, fields, input_schema, fingerprint })))
+        let codec = Codec::new(encoding.wire, reader(&encoding.schema, &columns)?);
+        let fingerprint = Fingerprint::of(&columns, encoding.print.as_deref());
+        Ok(Decoder(Arc::new(Inner { columns, codec, fields, input_schema, fingerprint })))
     }
 
     /// The columns decoded into.
@@ -122,10 +134,25 @@ impl Decoder {
         self.0.input_schema.clone()
     }
 
+    /// True when what a record is read as depends on its writer's schema as well, which a registry has.
+    pub fn needs_writers(&self) -> bool {
+        self.0.codec.needs_writers()
+    }
+
+    /// The ids of the writers' schemas that decoding these values needs.
+    pub fn writer_ids(&self, values: &BinaryArray) -> BTreeSet<u32> {
+        self.0.codec.writer_ids(values)
+    }
+
     /// Decodes `values` into the columns `projection` (indices into [`Decoder::columns`], in the order wanted). Whether a record is
-    /// decodable depends on all columns, not on the projection.
+    /// decodable depends on all columns, not on the projection. For records that need no writers' schemas.
     pub fn decode(&self, values: &BinaryArray, projection: &[usize]) -> Decoded {
-        let mut rows = Rows::new(self, projection);
+        self.decode_with(values, projection, &WriterSchemas::default())
+    }
+
+    /// As [`Decoder::decode`]; `writers` says what the registry has under each id that [`Decoder::writer_ids`] names.
+    pub fn decode_with(&self, values: &BinaryArray, projection: &[usize], writers: &WriterSchemas) -> Decoded {
+        let mut rows = Rows::new(self, projection, writers);
         for value in values {
             rows.push(value);
         }
@@ -133,12 +160,38 @@ impl Decoder {
     }
 }
 
+/// What reads records of such a schema into these columns.
+fn reader(schema: &Understood, columns: &[Column]) -> Result<Reader, InvalidColumns> {
+    let refused =
+        |column: &Column, detail: &str| Err(InvalidColumns { column: column.name.clone(), detail: detail.to_owned() });
+    Ok(match schema {
+        Understood::Json => match columns.iter().find(|column| column.ty.holds_binary()) {
+            Some(column) => {
+                return refused(column, "JSON holds no bytes; declare it as text and decode it in the query");
+            }
+            None => Reader::Json(Node::root(columns)),
+        },
+        Understood::Avro(schema) => Reader::Avro(Box::new(Avro::new(schema.clone(), columns)?)),
+        Understood::Protobuf(schema) => Reader::Protobuf(Box::new(Protobuf::new(schema, columns)?)),
+        Understood::Text => match columns.iter().find(|column| column.ty != ColumnType::Text) {
+            Some(column) => {
+                return refused(column, "the topic holds text; declare it as text and convert it in the query");
+            }
+            None => Reader::Text,
+        },
+        Understood::Bytes => match columns.first() {
+            Some(column) => return refused(column, "the topic holds bytes, which have no columns; use `_value`"),
+            None => Reader::Bytes,
+        },
+    })
+}
+
 /// Tells whether records decode, and stores nothing. Kept for many records.
 pub(crate) struct DecodeCheck<'a>(Rows<'a>);
 
 impl<'a> DecodeCheck<'a> {
-    pub(crate) fn new(decoder: &'a Decoder) -> Self {
-        DecodeCheck(Rows::new(decoder, &[]))
+    pub(crate) fn new(decoder: &'a Decoder, writers: &'a WriterSchemas) -> Self {
+        DecodeCheck(Rows::new(decoder, &[], writers))
     }
 
     pub(crate) fn check(&mut self, value: &[u8]) -> Result<(), DecodeFailure> {
@@ -154,13 +207,15 @@ struct Rows<'a> {
     status: Vec<i8>,
     failures: Vec<DecodeFailure>,
     trail: Trail,
+    desk: Desk<'a>,
 }
 
 impl<'a> Rows<'a> {
-    fn new(decoder: &'a Decoder, projection: &[usize]) -> Self {
+    fn new(decoder: &'a Decoder, projection: &[usize], writers: &'a WriterSchemas) -> Self {
         let columns = decoder.columns().iter().enumerate();
         let sinks = columns.map(|(i, column)| Sink::new(&column.ty, projection.contains(&i))).collect();
-        Rows { inner: &decoder.0, sinks, status: Vec::new(), failures: Vec::new(), trail: Trail::new() }
+        let (trail, desk) = (Trail::new(), Desk::new(writers));
+        Rows { inner: &decoder.0, sinks, status: Vec::new(), failures: Vec::new(), trail, desk }
     }
 
     fn push(&mut self, value: Option<&[u8]>) {
@@ -176,12 +231,11 @@ impl<'a> Rows<'a> {
 
     fn event(&mut self, bytes: &[u8]) -> DecodeStatus {
         let row = self.status.len();
-        let mut json = serde_json::Deserializer::from_slice(bytes);
-        let event = Event { root: &self.inner.root, sinks: &mut self.sinks, row, trail: &mut self.trail };
-        let Err(error) = event.deserialize(&mut json).and_then(|()| json.end()) else { return DecodeStatus::Ok };
+        let read = self.inner.codec.read(bytes, row, &mut self.sinks, &mut self.trail, &mut self.desk);
+        let Err((code, detail)) = read else { return DecodeStatus::Ok };
         self.sinks.iter_mut().for_each(|sink| sink.truncate(row));
         let field = self.trail.drain(..).rev().collect::<Vec<_>>().join(".");
-        self.failures.push(DecodeFailure { row, field, detail: error.to_string() });
+        self.failures.push(DecodeFailure { row, code, field, detail: detail.into() });
         DecodeStatus::Undecodable
     }
 

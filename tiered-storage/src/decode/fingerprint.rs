@@ -11,17 +11,19 @@ use super::Column;
 /// Raised whenever the same columns and bytes would decode to other values than before. Version 1: issue of the first release.
 const DECODER_VERSION: u32 = 1;
 
-/// A digest of a decoder's columns, in their order (a query finds them by it), and of the decoder's own version. Equal fingerprints decode equal bytes to equal values.
+/// A digest of a decoder's columns, in their order (a query finds them by it), of the bytes that it reads and their schema, and of the decoder's own version. Equal fingerprints decode equal bytes to equal values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    pub(super) fn of(columns: &[Column]) -> Self {
+    /// Of columns that are read from plain JSON, or from what `encoding` names.
+    pub(super) fn of(columns: &[Column], encoding: Option<&str>) -> Self {
         let columns = serde_json::to_vec(columns).expect("columns are plain data");
         let mut digest = Sha256::new();
         digest.update(DECODER_VERSION.to_be_bytes());
         digest.update(&columns);
+        digest.update(encoding.unwrap_or_default());
         Fingerprint(digest.finalize().into())
     }
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, BooleanArray, BooleanBufferBuilder, Float64Array, Int64Array, ListArray, NullBufferBuilder, StringArray,
-    StructArray, TimestampMicrosecondArray,
+    ArrayRef, BinaryArray, BooleanArray, BooleanBufferBuilder, Float64Array, Int64Array, ListArray, NullBufferBuilder,
+    StringArray, StructArray, TimestampMicrosecondArray,
 };
 use arrow::buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow::datatypes::{DataType, FieldRef, Fields};
@@ -30,6 +30,7 @@ pub(super) enum Values {
     Time(TimeText, Vec<i64>),
     Text(Texts),
     Json(Texts),
+    Binary(Texts),
     Struct(Structs),
     List(Lists),
 }
@@ -43,7 +44,7 @@ pub(super) enum TimeText {
     Number { per_second: i64 },
 }
 
-/// Strings, one after the other.
+/// Strings, or strings of bytes, one after the other.
 pub(super) struct Texts {
     ends: Vec<i32>,
     bytes: Vec<u8>,
@@ -72,6 +73,7 @@ impl Sink {
             ColumnType::Boolean => Values::Boolean(BooleanBufferBuilder::new(0)),
             ColumnType::Text => Values::Text(Texts::new()),
             ColumnType::Json => Values::Json(Texts::new()),
+            ColumnType::Binary => Values::Binary(Texts::new()),
             ColumnType::Timestamp => Values::Time(TimeText::Rfc3339, Vec::new()),
             ColumnType::TimestampS => number(1),
             ColumnType::TimestampMs => number(1_000),
@@ -106,7 +108,7 @@ impl Sink {
             Values::Bigint(values) | Values::Time(_, values) => values.push(0),
             Values::Double(values) => values.push(0.0),
             Values::Boolean(values) => values.append(false),
-            Values::Text(texts) | Values::Json(texts) => texts.push(""),
+            Values::Text(texts) | Values::Json(texts) | Values::Binary(texts) => texts.push(""),
             Values::Struct(structs) => structs.children.iter_mut().for_each(Sink::push_null),
             Values::List(lists) => lists.close(),
         }
@@ -122,7 +124,7 @@ impl Sink {
             Values::Bigint(values) | Values::Time(_, values) => values.truncate(len),
             Values::Double(values) => values.truncate(len),
             Values::Boolean(values) => values.truncate(len),
-            Values::Text(texts) | Values::Json(texts) => texts.truncate(len),
+            Values::Text(texts) | Values::Json(texts) | Values::Binary(texts) => texts.truncate(len),
             Values::Struct(structs) => structs.children.iter_mut().for_each(|child| child.truncate(len)),
             Values::List(lists) => lists.truncate(len),
         }
@@ -148,6 +150,9 @@ impl Sink {
             Values::Text(texts) | Values::Json(texts) => {
                 Arc::new(StringArray::new(offsets(texts.ends), Buffer::from_vec(texts.bytes), nulls))
             }
+            Values::Binary(texts) => {
+                Arc::new(BinaryArray::new(offsets(texts.ends), Buffer::from_vec(texts.bytes), nulls))
+            }
             Values::Struct(structs) => {
                 let children = structs.children.into_iter().map(Sink::finish).collect();
                 Arc::new(StructArray::new(structs.fields, children, nulls))
@@ -170,7 +175,11 @@ impl Texts {
 
     /// Text is never longer than the input that it came from, which Arrow bounds to 2 GiB.
     pub(super) fn push(&mut self, text: &str) {
-        self.bytes.extend_from_slice(text.as_bytes());
+        self.push_bytes(text.as_bytes());
+    }
+
+    pub(super) fn push_bytes(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
         self.ends.push(self.bytes.len() as i32);
     }
 

@@ -221,6 +221,7 @@ impl<'de> Visitor<'de> for Into<'_> {
             }
             Values::Text(_) => "a string",
             Values::Json(_) => "any value",
+            Values::Binary(_) => "bytes, which JSON has not",
             Values::Struct(_) => "an object",
             Values::List(_) => "an array",
         })

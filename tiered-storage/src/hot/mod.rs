@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use crate::{LogBatch, LogError, Offset, OffsetRange, Partition, Positions, Timestamp, Topic, TopicConfig, TopicName};
 
 pub use embedded::EmbeddedLog;
-pub use kafka::{KafkaLog, KafkaSettings};
+pub use kafka::{KafkaExam, KafkaLog, KafkaSettings, examine_kafka};
 
 /// A record as a producer hands it in.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 //! An event that passes here decodes into every column of its topic's schema, has its record key, and is kept byte for byte.
 
 mod quick;
+mod read;
 
 use std::sync::Arc;
 
@@ -13,8 +14,9 @@ use serde_json::value::RawValue;
 use crate::decode::{DecodeCheck, Decoder};
 use crate::partitioner::record_key;
 use crate::schema::{InvalidSchema, Validator, Violation};
-use crate::{NewRecord, Topic};
+use crate::{Format, NewRecord, SchemaRegistry, Topic, WriterSchemas};
 use quick::Quick;
+use read::ReadFirst;
 
 /// The largest record: key, value and headers together. Kafka's default as well.
 pub const MAX_RECORD_BYTES: usize = 1 << 20;
@@ -25,6 +27,9 @@ pub enum Refused {
     /// It is not what the topic takes.
     #[error(transparent)]
     Invalid(#[from] Violation),
+    /// Whether the topic takes it cannot be told now; trying again is safe.
+    #[error("{0}")]
+    Unavailable(String),
     /// It is larger than [`MAX_RECORD_BYTES`].
     #[error("the record has {bytes} bytes, at most {MAX_RECORD_BYTES} are taken")]
     TooLarge {
@@ -41,15 +46,33 @@ pub struct TopicWriter {
     schema: Option<(Validator, Decoder)>,
     /// The check that most events pass; the schema decides on the others.
     quick: Option<Arc<Quick>>,
+    /// How records are checked that are not plain JSON.
+    read: Option<Arc<ReadFirst>>,
 }
 
 impl TopicWriter {
-    /// A writer for that topic.
+    /// A writer for that topic, which needs no schema registry.
     pub fn new(topic: &Topic) -> Result<Self, InvalidSchema> {
+        Self::with_registry(topic, Arc::new(SchemaRegistry::none()))
+    }
+
+    /// A writer for that topic. Where [`TopicWriter::may_wait`], it is used on threads that may wait.
+    pub fn with_registry(topic: &Topic, registry: Arc<SchemaRegistry>) -> Result<Self, InvalidSchema> {
         let config = &topic.config;
+        if !(config.format == Format::Json && config.wire.is_bare()) {
+            let read = ReadFirst::new(config, registry)?;
+            let (partitions, key) = (config.partitions, config.key.clone());
+            return Ok(TopicWriter { partitions, key, schema: None, quick: None, read: Some(Arc::new(read)) });
+        }
         let schema = config.schema.as_ref().map(|schema| Ok((schema.validator()?, schema.decoder()?))).transpose()?;
         let quick = config.schema.as_ref().and_then(|schema| Quick::new(schema.raw(), &config.key));
-        Ok(TopicWriter { partitions: config.partitions, key: config.key.clone(), schema, quick: quick.map(Arc::new) })
+        let (partitions, key) = (config.partitions, config.key.clone());
+        Ok(TopicWriter { partitions, key, schema, quick: quick.map(Arc::new), read: None })
+    }
+
+    /// True when a check may have to ask the schema registry.
+    pub fn may_wait(&self) -> bool {
+        self.read.as_ref().is_some_and(|read| read.may_wait())
     }
 
     /// True when records get their key from fields of the event.
@@ -59,7 +82,7 @@ impl TopicWriter {
 
     /// The record of an event that was sent as it is: JSON that satisfies the schema, kept byte for byte.
     pub fn event(&self, bytes: Bytes) -> Result<NewRecord, Refused> {
-        if self.schema.is_none() && bytes.len() <= MAX_RECORD_BYTES {
+        if self.schema.is_none() && self.read.is_none() && bytes.len() <= MAX_RECORD_BYTES {
             serde_json::from_slice::<&RawValue>(&bytes).map_err(not_json)?;
         }
         self.raw(NewRecord { partition: None, key: None, value: Some(bytes), headers: Vec::new(), timestamp: None })
@@ -99,7 +122,10 @@ impl TopicWriter {
     }
 
     /// Checks a value; answers its record key where that was found on the way.
-    fn check_value(&self, value: &Bytes) -> Result<Option<Bytes>, Violation> {
+    fn check_value(&self, value: &Bytes) -> Result<Option<Bytes>, Refused> {
+        if let Some(read) = &self.read {
+            return read.check(value);
+        }
         let Some((validator, decoder)) = &self.schema else { return Ok(None) };
         let admitted = self.quick.as_ref().and_then(|quick| quick.admit(value));
         if admitted.is_none() {
@@ -107,7 +133,7 @@ impl TopicWriter {
         }
         if admitted.as_ref().is_none_or(|admitted| admitted.decode) {
             // A schema admits more than its columns hold: integers past 64 bits, or both of two fields of one name.
-            DecodeCheck::new(decoder)
+            DecodeCheck::new(decoder, &WriterSchemas::default())
                 .check(value)
                 .map_err(|failure| Violation { field: failure.field, detail: failure.detail })?;
         }

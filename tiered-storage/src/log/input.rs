@@ -52,6 +52,8 @@ pub struct InputBatch {
 pub struct Undecodable {
     /// Its offset.
     pub offset: Offset,
+    /// The stable code of the failure, as [`DecodeFailure`] has it.
+    pub code: &'static str,
     /// What was found and what was expected.
     pub detail: String,
     /// Its bytes.
@@ -193,6 +195,7 @@ impl ReadPlan {
 pub(super) fn refused(failures: &[DecodeFailure], offsets: &Int64Array, values: &BinaryArray) -> Vec<Undecodable> {
     let record = |failure: &DecodeFailure| Undecodable {
         offset: Offset::from_i64(offsets.value(failure.row)).expect("offsets are not negative"),
+        code: failure.code,
         detail: failure.to_string(),
         value: values.value(failure.row).to_vec(),
     };

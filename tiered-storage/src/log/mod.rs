@@ -17,6 +17,8 @@ mod tests;
 
 use std::sync::Arc;
 
+use arrow::array::BinaryArray;
+
 pub use extent::Extent;
 pub use input::{InputBatch, ReadPlan, Undecodable};
 pub use raw::Tier;
@@ -25,7 +27,9 @@ pub use start::Start;
 pub use written::Written;
 
 use crate::cold::ColdTopic;
-use crate::{ColdTier, HotLog, HotRange, LogError, OffsetRange, Partition, Topic};
+use crate::{
+    ColdTier, Decoder, HotLog, HotRange, LogError, OffsetRange, Partition, SchemaRegistry, Topic, WriterSchemas,
+};
 
 /// Both tiers of every topic. Cheap to clone.
 #[derive(Clone)]
@@ -34,12 +38,27 @@ pub struct Log {
     pub hot: Arc<dyn HotLog>,
     /// Where everything is kept.
     pub cold: Arc<ColdTier>,
+    /// Where the schemas are with which records were written that name them.
+    pub registry: Arc<SchemaRegistry>,
 }
 
 impl Log {
-    /// The log over these tiers.
+    /// The log over these tiers, without a schema registry.
     pub fn new(hot: Arc<dyn HotLog>, cold: Arc<ColdTier>) -> Self {
-        Log { hot, cold }
+        Log { hot, cold, registry: Arc::new(SchemaRegistry::none()) }
+    }
+
+    /// The log with that schema registry.
+    pub fn with_registry(self, registry: SchemaRegistry) -> Self {
+        Log { registry: Arc::new(registry), ..self }
+    }
+
+    /// The writers' schemas that decoding these values needs. [`LogError::Registry`] when they cannot be had now.
+    pub(crate) async fn writers(&self, decoder: &Decoder, values: &BinaryArray) -> Result<WriterSchemas, LogError> {
+        match decoder.needs_writers() {
+            true => self.registry.writers(decoder.writer_ids(values)).await,
+            false => Ok(WriterSchemas::default()),
+        }
     }
 
     /// Plans how `range` is read. [`LogError::Gap`] when neither tier holds some of it any more, [`LogError::OutOfRange`] when it

@@ -15,7 +15,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use super::input::{Envelope, Records, refused};
 use super::{InputBatch, Log, LogSlice, ReadPlan, Segment, Undecodable};
 use crate::cold::{ColdFile, Columns, DECODED, FileReader, HEADERS, KEY, Rows, TIMESTAMP, UNDECODABLE, VALUE, is_gone};
-use crate::{DecodeFailure, LogBatch, LogError, OffsetRange, Partition, Topic};
+use crate::{DecodeFailure, LogBatch, LogError, OffsetRange, Partition, Topic, WriterSchemas};
 
 /// Bytes of records in one batch of the hot tier.
 const HOT_BATCH_BYTES: usize = 8 << 20;
@@ -107,7 +107,8 @@ impl Log {
                 let left = OffsetRange { from: at, to: range.to };
                 let batch = self.hot.read(&topic, partition, left, HOT_BATCH_BYTES).await?;
                 at = batch.range.to;
-                yield read.decode_hot(&batch);
+                let writers = self.writers(&read.decoder, batch.values()).await?;
+                yield read.decode_hot(&batch, &writers);
             }
         })
     }
@@ -130,7 +131,9 @@ impl Log {
                     let failures = read.failures(&reader, &rows).await?;
                     yield read.take_typed(partition, rows, failures);
                 } else {
-                    yield read.decode_rows(partition, rows);
+                    let values = rows.envelope(VALUE).expect("asked for").as_binary();
+                    let writers = self.writers(&read.decoder, values).await?;
+                    yield read.decode_rows(partition, rows, &writers);
                 }
             }
         })
@@ -151,6 +154,10 @@ impl ReadPlan {
     fn reads_typed(&self, reader: &FileReader) -> bool {
         if self.is_raw() {
             return true;
+        }
+        // What the registry did not know when the file was written it may know now.
+        if self.decoder.needs_writers() && reader.file().undecodable > 0 {
+            return false;
         }
         let fields = self.decoder.fields();
         reader.file().fingerprint == self.decoder.fingerprint()
@@ -206,16 +213,16 @@ impl ReadPlan {
         if self.undecodable { Vec::new() } else { refused(failures, offsets, values) }
     }
 
-    fn decode_rows(&self, partition: Partition, rows: Rows) -> InputBatch {
+    fn decode_rows(&self, partition: Partition, rows: Rows, writers: &WriterSchemas) -> InputBatch {
         let values = rows.envelope(VALUE).expect("asked for").as_binary();
-        let decoded = self.decoder.decode(values, &self.decoded());
+        let decoded = self.decoder.decode_with(values, &self.decoded(), writers);
         let failures = self.refused(&decoded.failures, &rows.offsets, values);
         let (fields, status, stored) = (decoded.fields, Some(decoded.status), stored(&rows));
         self.assemble(Records { partition, range: rows.range, offsets: rows.offsets, fields, stored, status, failures })
     }
 
-    fn decode_hot(&self, batch: &LogBatch) -> InputBatch {
-        let decoded = (!self.is_raw()).then(|| self.decoder.decode(batch.values(), &self.decoded()));
+    fn decode_hot(&self, batch: &LogBatch, writers: &WriterSchemas) -> InputBatch {
+        let decoded = (!self.is_raw()).then(|| self.decoder.decode_with(batch.values(), &self.decoded(), writers));
         let (fields, status, failures) = match decoded {
             Some(decoded) => {
                 let failures = self.refused(&decoded.failures, batch.offsets(), batch.values());

@@ -13,7 +13,7 @@ use super::Work;
 use super::plan::{Facts, Part, Urgency, plan};
 use super::watched::Watched;
 use crate::cold::{ColdTopic, Commit, CommitOutcome, Coverage, FileWriter, PlannedOn, StoredFields};
-use crate::{Decoder, LogBatch, LogError, Offset, OffsetRange, Partition, Topic, steps};
+use crate::{Decoder, LogBatch, LogError, Offset, OffsetRange, Partition, Topic, WriterSchemas, steps};
 
 /// Bytes of records read from the hot tier at a time.
 const READ_BYTES: usize = 8 << 20;
@@ -158,8 +158,7 @@ impl Work {
 
 /// The decoder of the topic's own schema.
 fn decoder_of(topic: &Topic) -> Result<Decoder, LogError> {
-    let columns = topic.config.schema.as_ref().map_or(Vec::new(), |schema| schema.columns());
-    Decoder::new(columns).map_err(|e| LogError::Invalid(format!("the schema of topic `{}`: {e}", topic.name)))
+    topic.config.decoder().map_err(|e| LogError::Invalid(format!("the schema of topic `{}`: {e}", topic.name)))
 }
 
 /// What writing the files of a round needs.
@@ -213,7 +212,8 @@ impl Writing<'_> {
             let left = OffsetRange { from: writer.to(), to: range.to };
             let batch = self.work.log.hot.read(self.topic, partition, left, READ_BYTES).await?;
             self.watched.entry(partition).or_default().measure(&batch);
-            writer = write(writer, batch).await?;
+            let writers = self.work.log.writers(&self.decoder, batch.values()).await?;
+            writer = write(writer, batch, writers).await?;
         }
         let to = writer.to();
         let file = off_the_runtime(move || writer.finish()).await?;
@@ -228,8 +228,8 @@ fn is_full(commit: &Commit) -> bool {
     commit.files.len() >= ROUND_FILES || bytes as u64 >= ROUND_BYTES
 }
 
-async fn write(mut writer: FileWriter, batch: LogBatch) -> Result<FileWriter, LogError> {
-    off_the_runtime(move || writer.write(&batch).map(|()| writer)).await
+async fn write(mut writer: FileWriter, batch: LogBatch, writers: WriterSchemas) -> Result<FileWriter, LogError> {
+    off_the_runtime(move || writer.write(&batch, &writers).map(|()| writer)).await
 }
 
 /// Runs work that keeps a processor busy beside the tasks that wait.

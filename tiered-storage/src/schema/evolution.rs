@@ -7,6 +7,8 @@
 //! | full | both | yes | no | no, nor shrink |
 //! | none | whoever changes it knows all readers | yes | yes | yes |
 //!
+//! Avro and Protobuf have their own words for the same rules: defaults there, numbers of fields here.
+//!
 //! No field changes its type under any of the first three: a column that a job reads today has that type tomorrow.
 
 use std::collections::BTreeMap;
@@ -14,7 +16,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{TopicSchema, columns};
-use crate::decode::{Column, ColumnType};
+use crate::TopicConfig;
+use crate::decode::{Column, ColumnType, Format, ProtobufSchema, can_read};
 
 /// What a newer schema of a topic has to keep.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -39,6 +42,57 @@ pub struct IncompatibleSchema {
     pub field: String,
     /// What changed, and what to do instead.
     pub detail: String,
+}
+
+/// Checks that a topic's configuration may follow another one.
+pub(crate) fn check_evolution(older: &TopicConfig, newer: &TopicConfig) -> Result<(), IncompatibleSchema> {
+    let rule = newer.compatibility;
+    let refused = |field: &str, detail: String| Err(IncompatibleSchema { field: field.to_owned(), detail });
+    let known = older.schema.is_some() || older.format != Format::Json;
+    if known && rule != Compatibility::None && (older.format, older.wire) != (newer.format, newer.wire) {
+        let (field, was) = match older.format == newer.format {
+            true => ("wire", older.wire.to_string()),
+            false => ("format", older.format.to_string()),
+        };
+        return refused(field, format!("was {was}, and the records that are there are; make another topic"));
+    }
+    match (&older.schema, &newer.schema) {
+        (Some(before), Some(after)) if before != after && older.format == newer.format => match older.format {
+            Format::Json => check(before, after, rule),
+            _ => check_others(older, newer),
+        },
+        (Some(_), None) if rule != Compatibility::None => {
+            refused("schema", "a topic keeps its schema, since jobs may read its columns".into())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Avro and Protobuf: by their own rules, and columns keep their types.
+fn check_others(older: &TopicConfig, newer: &TopicConfig) -> Result<(), IncompatibleSchema> {
+    let (backward, forward) = match newer.compatibility {
+        Compatibility::None => return Ok(()),
+        Compatibility::Backward => (true, false),
+        Compatibility::Forward => (false, true),
+        Compatibility::Full => (true, true),
+    };
+    let refused = |field: &str, detail: String| IncompatibleSchema { field: field.to_owned(), detail };
+    let raw = |config: &TopicConfig| config.schema.as_ref().map(|schema| schema.0.clone()).unwrap_or_default();
+    let (before, after) = (raw(older), raw(newer));
+    if older.format == Format::Avro {
+        if backward {
+            can_read(&before, &after).map_err(|e| refused("schema", format!("does not read the old records: {e}")))?;
+        }
+        if forward {
+            can_read(&after, &before).map_err(|e| refused("schema", format!("is not read by the old schema: {e}")))?;
+        }
+    } else {
+        let parse = |raw| ProtobufSchema::parse(raw).map_err(|e| refused("schema", e));
+        let kept = parse(&before)?.keeps_numbers(&parse(&after)?);
+        kept.map_err(|(field, detail)| refused(&field, format!("{detail}; add a field of another number instead")))?;
+    }
+    let columns = |config: &TopicConfig| config.columns().map_err(|e| refused("schema", e.to_string()));
+    kept("", &columns(older)?, &columns(newer)?, backward)
 }
 
 pub(super) fn check(older: &TopicSchema, newer: &TopicSchema, rule: Compatibility) -> Result<(), IncompatibleSchema> {

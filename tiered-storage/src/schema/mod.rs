@@ -1,4 +1,4 @@
-//! A topic's JSON Schema: the columns that it gives, the check of an event, and which newer schema may follow.
+//! A topic's schema: the columns that a JSON Schema gives, the check of an event, and which newer schema may follow, in any format.
 //!
 //! Pure: nothing here is stored or read. The schema is kept as its owner wrote it, and what follows from it is derived each time.
 
@@ -14,11 +14,12 @@ use serde_json::Value;
 
 use crate::decode::{Column, Decoder, InvalidColumns};
 
+pub(crate) use evolution::check_evolution;
 pub use evolution::{Compatibility, IncompatibleSchema};
 pub(crate) use validator::compile;
 pub use validator::{Validator, Violation};
 
-/// A topic's JSON Schema as its owner wrote it.
+/// A topic's schema as its owner wrote it: a JSON Schema, or what the topic's format says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct TopicSchema(Value);
@@ -45,7 +46,12 @@ impl TopicSchema {
         Ok(schema)
     }
 
-    /// The schema's top-level fields as columns, in the schema's order.
+    /// A schema of another format than JSON; the topic's configuration checks it.
+    pub fn given(raw: Value) -> Self {
+        TopicSchema(raw)
+    }
+
+    /// A JSON Schema's top-level fields as columns, in the schema's order.
     pub fn columns(&self) -> Vec<Column> {
         columns::of(&self.0)
     }

@@ -93,7 +93,9 @@ fn value(field: &Field, cell: &Cell<'_>) -> Result<String, Violation> {
                 Err(_) => Err(wrong("JSON text")),
             }
         }
-        ColumnType::Text | ColumnType::Timestamp => Ok(serde_json::Value::from(text.as_ref()).to_string()),
+        ColumnType::Text | ColumnType::Timestamp | ColumnType::Binary => {
+            Ok(serde_json::Value::from(text.as_ref()).to_string())
+        }
     }
 }
 

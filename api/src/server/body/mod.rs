@@ -5,6 +5,7 @@
 //! | `application/x-ndjson` | one event a line |
 //! | `application/json` | one event, or an array of events |
 //! | `text/csv` | a header line of field names, then one event a line |
+//! | `text/plain` | for topics of text: one record a line |
 //! | `application/cloudevents+json`, `…-batch+json` | one CloudEvent, or an array of them |
 //!
 //! All or none: one event that the topic refuses, and nothing of the body is appended.
@@ -18,7 +19,7 @@ mod refused;
 
 use axum::http::{HeaderMap, StatusCode};
 use bytes::Bytes;
-use rekap_tiered_storage::{NewRecord, Refused, Topic, TopicWriter};
+use rekap_tiered_storage::{Format, NewRecord, Refused, Topic, TopicWriter, Wire};
 
 use self::cloud_events::Attributes;
 use self::refused::{MAX_LISTED, refused};
@@ -28,11 +29,12 @@ use crate::Problem;
 const NDJSON: &str = "application/x-ndjson";
 const JSON: &str = "application/json";
 const CSV: &str = "text/csv";
+const TEXT: &str = "text/plain";
 const CLOUD_EVENT: &str = "application/cloudevents+json";
 const CLOUD_EVENTS: &str = "application/cloudevents-batch+json";
 
 /// The media types that events are sent in.
-pub(super) const MEDIA: [&str; 5] = [NDJSON, JSON, CSV, CLOUD_EVENT, CLOUD_EVENTS];
+pub(super) const MEDIA: [&str; 6] = [NDJSON, JSON, CSV, TEXT, CLOUD_EVENT, CLOUD_EVENTS];
 
 /// The most records of one request: each costs some hundred bytes beside its own, and the request is one atomic append.
 const MAX_RECORDS: usize = 1_000_000;
@@ -69,6 +71,7 @@ pub(super) fn records(
     topic: &Topic,
     writer: &TopicWriter,
 ) -> Result<Vec<NewRecord>, Problem> {
+    check_media(sent, topic)?;
     if body.trim_ascii().is_empty() {
         return Err(empty());
     }
@@ -76,6 +79,7 @@ pub(super) fn records(
         return all(vec![body.slice_ref(body.trim_ascii())], |data| attributes.record(data, writer));
     }
     match sent.media {
+        TEXT => all(parts(body, text_lines(body)), |line| writer.event(line)),
         CSV => all(csv::events(body, topic)?, |event| writer.event(event?)),
         CLOUD_EVENT => all(vec![body.slice_ref(body.trim_ascii())], |event| cloud_events::record(&event, writer)),
         CLOUD_EVENTS => all(parts(body, json::values(body)?), |event| cloud_events::record(&event, writer)),
@@ -89,6 +93,36 @@ pub(super) fn records(
             }
         }
     }
+}
+
+/// Refuses events for a topic whose records are no events of that kind.
+fn check_media(sent: &Sent, topic: &Topic) -> Result<(), Problem> {
+    let (format, wire) = (topic.config.format, topic.config.wire);
+    let fits = match (format, wire) {
+        (Format::Json, Wire::Bare) => sent.media != TEXT,
+        (Format::Text, _) => sent.raw || (sent.media == TEXT && sent.attributes.is_none()),
+        _ => sent.raw,
+    };
+    if fits {
+        return Ok(());
+    }
+    let of = if wire == Wire::Confluent { " in Confluent's wire format" } else { "" };
+    let detail =
+        format!("topic `{}` holds records of format `{format}`{of}, not what `{}` brings", topic.name, sent.media);
+    let remedy = match (format, wire) {
+        (Format::Json, Wire::Bare) => "send application/x-ndjson",
+        (Format::Text, _) => "send text/plain, one record a line, or records with ?raw=true",
+        _ => {
+            "send the records as their writer made them, with ?raw=true: {\"value\": \"…base64…\", \"encoding\": \"base64\"}"
+        }
+    };
+    Err(Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "UNSUPPORTED_MEDIA_TYPE", detail, remedy))
+}
+
+/// The lines of a text that hold something, each without its end.
+fn text_lines(body: &[u8]) -> Vec<&[u8]> {
+    let lines = body.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    lines.filter(|line| !line.is_empty()).collect()
 }
 
 /// The parts as handles of the body that they lie in.

@@ -20,6 +20,12 @@ pub(super) fn refused(records: Vec<(usize, Refused)>) -> Problem {
             "keep large values elsewhere and send where they are",
         )
         .with("limit_bytes", MAX_RECORD_BYTES),
+        Refused::Unavailable(detail) => Problem::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "SCHEMA_REGISTRY_UNAVAILABLE",
+            format!("record {index}: {detail}; nothing was appended"),
+            "look at `[schema_registry]` and at the registry; trying again is safe",
+        ),
         Refused::Invalid(Violation { field, detail }) => {
             let place = if field.is_empty() { String::new() } else { format!(", field `{field}`") };
             Problem::unprocessable(
@@ -36,7 +42,9 @@ pub(super) fn refused(records: Vec<(usize, Refused)>) -> Problem {
 
 fn listed(index: usize, refusal: &Refused) -> Value {
     match refusal {
-        Refused::TooLarge { .. } => json!({"index": index, "field": "", "detail": refusal.to_string()}),
+        Refused::TooLarge { .. } | Refused::Unavailable(_) => {
+            json!({"index": index, "field": "", "detail": refusal.to_string()})
+        }
         Refused::Invalid(Violation { field, detail }) => json!({"index": index, "field": field, "detail": detail}),
     }
 }

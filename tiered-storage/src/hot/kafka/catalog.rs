@@ -132,13 +132,22 @@ impl Catalog {
         let retention = self.retention(&described).await?;
         let topic = |(name, described): &(TopicName, Described)| {
             let life = self.cluster.incarnation(&described.id);
-            let Entry { key, schema, compatibility, past_schemas, .. } =
+            let Entry { key, encoding, wire, schema, compatibility, past_schemas, .. } =
                 entries.get(&life).cloned().unwrap_or_default();
             let keeps = retention.get(&life).map_or(Keeps { ms: None, bytes: None }, |(_, keeps)| *keeps);
             let (retention_ms, retention_bytes) = (keeps.ms, keeps.bytes);
             let partitions = described.partitions;
-            let config =
-                TopicConfig { partitions, retention_ms, retention_bytes, key, schema, compatibility, past_schemas };
+            let config = TopicConfig {
+                partitions,
+                retention_ms,
+                retention_bytes,
+                key,
+                format: encoding,
+                wire,
+                schema,
+                compatibility,
+                past_schemas,
+            };
             (name.clone(), Topic { name: name.clone(), incarnation: life, config })
         };
         let topics = Arc::new(described.iter().map(topic).collect::<BTreeMap<_, _>>());

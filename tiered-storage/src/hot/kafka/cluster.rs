@@ -1,5 +1,6 @@
 //! Questions and changes to the cluster, with errors that name what was asked, of whom, and what to look at.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +11,7 @@ use rdkafka::{Offset as KafkaOffset, TopicPartitionList};
 use sha2::{Digest as _, Sha256};
 use tokio::time::Instant;
 
-use super::native::{self, At, Described, Listed};
+use super::native::{self, At, Described, Listed, Right};
 use super::settings::{KafkaSettings, MAX_MESSAGE_BYTES};
 use super::watcher::Watcher;
 use crate::{Incarnation, LogError, Offset, Partition, Positions, TopicName};
@@ -132,6 +133,53 @@ impl Cluster {
             found.push((name.clone(), Keeps { ms: bound("retention.ms"), bytes: bound("retention.bytes") }));
         }
         Ok(found)
+    }
+
+    /// All settings of topics.
+    pub(super) async fn settings(
+        &self,
+        names: &[TopicName],
+    ) -> Result<Vec<(TopicName, BTreeMap<String, String>)>, LogError> {
+        let mut found = Vec::new();
+        for names in names.chunks(TOPICS_AT_ONCE) {
+            let asked: Vec<_> = names.iter().map(|name| ResourceSpecifier::Topic(name.as_str())).collect();
+            let answered = self.admin.describe_configs(&asked, &self.options()).await;
+            let answered = answered.map_err(|e| self.failed("asking for the settings of topics of", e))?;
+            for (name, resource) in names.iter().zip(answered) {
+                let Ok(resource) = resource else { continue };
+                let settings = resource.entries.into_iter().filter_map(|entry| Some((entry.name, entry.value?)));
+                found.push((name.clone(), settings.collect()));
+            }
+        }
+        Ok(found)
+    }
+
+    /// What this principal may do with topics.
+    pub(super) async fn rights(
+        self: &Arc<Self>,
+        names: Vec<TopicName>,
+    ) -> Result<Vec<(TopicName, Vec<Right>)>, LogError> {
+        let cluster = self.clone();
+        let found = blocking(move || {
+            let client = cluster.admin.inner().native_ptr();
+            let parts = names.chunks(TOPICS_AT_ONCE).map(|names| native::rights(client, names, ANSWER));
+            parts.collect::<Result<Vec<_>, _>>()
+        });
+        let found = found.await.map_err(|(code, said)| self.unanswered("asking for rights in", code, &said))?;
+        Ok(found.into_iter().flatten().collect())
+    }
+
+    /// The brokers that answer, as `host:port`.
+    pub(super) async fn brokers(self: &Arc<Self>) -> Result<Vec<String>, LogError> {
+        let cluster = self.clone();
+        let found = blocking(move || cluster.admin.inner().fetch_metadata(None, ANSWER)).await;
+        let found = found.map_err(|e| self.failed("listing the brokers of", e))?;
+        Ok(found.brokers().iter().map(|broker| format!("{}:{}", broker.host(), broker.port())).collect())
+    }
+
+    /// The cluster's own identity.
+    pub(super) fn id(&self) -> &str {
+        &self.id
     }
 
     /// Makes a topic; false when there is one.

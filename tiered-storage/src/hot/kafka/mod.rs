@@ -15,6 +15,7 @@ mod cluster;
 mod cursors;
 mod ends;
 mod epochs;
+mod exam;
 mod fill;
 mod flight;
 mod native;
@@ -51,6 +52,7 @@ use crate::{
     Partition, Positions, Timestamp, Topic, TopicConfig, TopicName,
 };
 
+pub use exam::{KafkaExam, examine_kafka};
 pub use settings::KafkaSettings;
 
 /// The longest idempotency key.

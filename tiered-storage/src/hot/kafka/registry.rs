@@ -1,7 +1,8 @@
-//! What Kafka has no place for: the key fields and the JSON Schema of topics, in a compacted topic that all front ends share.
+//! What Kafka has no place for: the key fields, the format and the schema of topics, in a compacted topic that all front ends share.
 //!
 //! One record a topic, keyed by its incarnation, so a topic that is made again does not inherit the schema of the one before. Format 1:
-//! `{"format": 1, "topic": "ticks", "key": ["id"], "schema": {…}, "compatibility": "backward", "past_schemas": [{…}]}`. Topics that others made have no record, no key and no schema. A
+//! `{"format": 1, "topic": "ticks", "key": ["id"], "schema": {…}, "compatibility": "backward", "past_schemas": [{…}]}`. Format 2 has
+//! `"encoding": "avro", "wire": "confluent"` beside them; it is written only for topics of other than plain JSON. Topics that others made have no record, no key and no schema. A
 //! process that dies between making a topic and writing its record leaves a topic without schema; making it again fills that in.
 
 use std::collections::HashMap;
@@ -15,14 +16,15 @@ use super::cursors::Cursors;
 use super::native::At;
 use super::producer::Producer;
 use crate::{
-    Compatibility, Incarnation, LogError, NewRecord, Offset, OffsetRange, Partition, Topic, TopicName, TopicSchema,
+    Compatibility, Format, Incarnation, LogError, NewRecord, Offset, OffsetRange, Partition, Topic, TopicName,
+    TopicSchema, Wire,
 };
 
 /// The topic that holds the records.
 const TOPIC: &str = "__rekap_topics";
 
-/// The version of the records.
-const FORMAT: u32 = 1;
+/// The version of the records: 2 where a topic is not of plain JSON, which version 1 does not know.
+const FORMAT: u32 = 2;
 
 /// Bytes of records read at a time.
 const READ_BYTES: usize = 4 << 20;
@@ -37,7 +39,13 @@ pub(super) struct Entry {
     /// The top-level fields that make up the record key.
     #[serde(default)]
     pub(super) key: Vec<String>,
-    /// The JSON Schema of every event.
+    /// How values are written.
+    #[serde(default, skip_serializing_if = "Format::is_json")]
+    pub(super) encoding: Format,
+    /// What stands around a value.
+    #[serde(default, skip_serializing_if = "Wire::is_bare")]
+    pub(super) wire: Wire,
+    /// The schema of every event.
     #[serde(default)]
     pub(super) schema: Option<TopicSchema>,
     /// What a newer schema has to keep.
@@ -97,10 +105,13 @@ impl Registry {
 
     /// Keeps a topic's key fields and schema.
     pub(super) async fn put(&self, producer: &Producer, topic: &Topic) -> Result<(), LogError> {
+        let plain = topic.config.format.is_json() && topic.config.wire.is_bare();
         let entry = Entry {
-            format: FORMAT,
+            format: if plain { 1 } else { FORMAT },
             topic: topic.name.to_string(),
             key: topic.config.key.clone(),
+            encoding: topic.config.format,
+            wire: topic.config.wire,
             schema: topic.config.schema.clone(),
             compatibility: topic.config.compatibility,
             past_schemas: topic.config.past_schemas.clone(),
@@ -177,8 +188,8 @@ mod tests {
         take(&mut entries, Some(key.as_bytes()), Some(frozen)).unwrap();
         assert_eq!(entries[&life].key, ["id"]);
         assert_eq!(serde_json::to_vec(&entries[&life]).unwrap(), frozen);
-        let newer = take(&mut entries, Some(key.as_bytes()), Some(br#"{"format":2}"#));
-        assert!(matches!(newer, Err(LogError::NewerFormat { found: 2, .. })));
+        let newer = take(&mut entries, Some(key.as_bytes()), Some(br#"{"format":3}"#));
+        assert!(matches!(newer, Err(LogError::NewerFormat { found: 3, .. })));
         take(&mut entries, Some(key.as_bytes()), None).unwrap();
         assert!(entries.is_empty());
     }

@@ -44,9 +44,9 @@ pub(in crate::hot::kafka) enum At {
 pub(in crate::hot::kafka) type Listed = (TopicName, Partition, Result<Option<Offset>, RDKafkaErrorCode>);
 
 /// A queue for the answer of one call.
-struct Answer {
+pub(super) struct Answer {
     queue: *mut sys::rd_kafka_queue_t,
-    event: *mut sys::rd_kafka_event_t,
+    pub(super) event: *mut sys::rd_kafka_event_t,
 }
 
 impl Drop for Answer {
@@ -62,7 +62,7 @@ impl Drop for Answer {
 }
 
 /// Makes a call and waits for its answer.
-fn ask(
+pub(super) fn ask(
     client: Client,
     operation: op,
     timeout: Duration,
