@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use serde_json::Value;
 
-use crate::duck::{python, scripts};
+use crate::python::{python, scripts};
 use crate::world::free_port;
 use crate::{Called, Setup};
 

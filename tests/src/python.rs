@@ -29,7 +29,7 @@ fn run(script: &str, request: &str) -> String {
     String::from_utf8(output.stdout).expect("JSON is UTF-8")
 }
 
-fn scripts() -> PathBuf {
+pub(crate) fn scripts() -> PathBuf {
     repository().join("tests/py")
 }
 

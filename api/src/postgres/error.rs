@@ -81,6 +81,7 @@ pub(super) fn changed() -> PgWireError {
 fn state_of(failed: &SqlError) -> &'static str {
     match failed {
         SqlError::NoSelect(_) => "0A000",
+        SqlError::Several(_) => "42601",
         SqlError::Invalid(detail) => state_of_invalid(detail),
         SqlError::TooLarge(_) => "53200",
         SqlError::TooManyRows(_) => "54000",
