@@ -211,7 +211,7 @@ async fn records_of_every_format_are_checked_where_they_come_in_and_have_columns
     );
     let incompatible = json!({"schema": {"type": "record", "name": "r", "fields": [{"name": "id", "type": "string"}, {"name": "s", "type": "string"}]}});
     world.put("topics/a", &incompatible).await.refused(409, "INCOMPATIBLE_SCHEMA");
-    world.put("topics/a", &json!({"format": "text", "schema": null})).await.is(409);
+    world.put("topics/a", &json!({"format": "text", "schema": null, "key": []})).await.is(409);
 
     let source = "syntax = \"proto3\"; message M { int64 id = 1; string s = 2; }";
     world
@@ -244,7 +244,7 @@ async fn records_of_every_format_are_checked_where_they_come_in_and_have_columns
 
     world.topic("b", &json!({"partitions": 1, "format": "bytes"})).await;
     send(&world, "b", &[b"\xff\x00"]).await.ok();
-    assert_eq!(sql(&world, "SELECT octet_length(_value) AS n FROM log.b").await, json!([{"n": 2}]));
+    assert_eq!(sql(&world, "SELECT _value AS v FROM log.b").await, json!([{"v": "/wA="}]));
     world
         .put("topics/c", &json!({"partitions": 1, "format": "bytes", "wire": "confluent"}))
         .await

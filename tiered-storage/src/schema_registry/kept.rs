@@ -1,7 +1,8 @@
 //! Schemas that were asked for: in memory, and one file each below the data folder.
 //!
 //! A file is `{id}.json` of a [`WriterSchema`], in a folder of its registry (ids of another one mean other schemas). It is written beside and
-//! renamed; one that does not read is as good as absent, since the registry has it still.
+//! renamed; one that does not read is as good as absent, since the registry has it still. An empty `{id}.absent` keeps the registry's word
+//! that it has no such schema, for when it cannot be asked again.
 
 use std::collections::HashMap;
 use std::fs;
@@ -63,6 +64,7 @@ impl Kept {
         if let Err(e) = fs::write(&beside, text).and_then(|()| fs::rename(&beside, self.file(id))) {
             tracing::warn!(id, "a schema is not kept in {}: {e}", self.folder.display());
         }
+        _ = fs::remove_file(self.absence(id));
         let schema = Arc::new(schema);
         self.held.lock().expect("no holder panics").hold(id, schema.clone());
         schema
@@ -75,6 +77,19 @@ impl Kept {
             held.absent.clear();
         }
         held.absent.insert(id, Instant::now());
+        drop(held);
+        if let Err(e) = fs::write(self.absence(id), b"") {
+            tracing::warn!(id, "that a schema is absent is not kept in {}: {e}", self.folder.display());
+        }
+    }
+
+    /// True when the registry said at some time that there is no such schema, and was not heard to say otherwise since.
+    pub(super) fn was_absent(&self, id: u32) -> bool {
+        self.absence(id).exists()
+    }
+
+    fn absence(&self, id: u32) -> PathBuf {
+        self.folder.join(format!("{id}.absent"))
     }
 
     fn file(&self, id: u32) -> PathBuf {

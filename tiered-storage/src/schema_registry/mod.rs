@@ -148,7 +148,12 @@ impl Remote {
         let number = id.to_string();
         let mut waits = AGAIN_AFTER.iter();
         loop {
-            match self.ask(&["schemas", "ids", &number]).await? {
+            let answer = match self.ask(&["schemas", "ids", &number]).await {
+                // Its word of then will do: a replay must not depend on whether the registry is there.
+                Err(_) if self.kept.was_absent(id) => return Ok(None),
+                answer => answer?,
+            };
+            match answer {
                 Outcome::Found(found) => return Ok(Some(self.kept.put(id, self.whole(found).await?))),
                 Outcome::Absent => match waits.next() {
                     Some(wait) => tokio::time::sleep(*wait).await,

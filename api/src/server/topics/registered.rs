@@ -29,7 +29,8 @@ pub(super) async fn with_schema(
         let remedy = "write the schema itself, or say \"wire\": \"confluent\"";
         return Err(unfit(format!("`schema` is \"{LATEST}\", and a topic of bare records is in no registry"), remedy));
     }
-    let open = wanted.schema.is_none() && before.schema.is_none() && format != Format::Json;
+    let needed = matches!(format, Format::Avro | Format::Protobuf);
+    let open = wanted.schema.is_none() && before.schema.is_none() && needed;
     if !asks && message.is_none() && !(open && wire == Wire::Confluent) {
         return Ok(wanted);
     }
