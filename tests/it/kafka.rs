@@ -167,7 +167,7 @@ async fn an_append_of_which_a_partition_was_refused_says_what_landed_and_with_a_
     tool.args(["--add-config", "max.message.bytes=100000"]);
     let ran = blocking(move || tool.output()).await.expect("java runs");
     assert!(ran.status.success(), "{ran:?}");
-    let large: String = std::iter::repeat_with(|| fastrand::alphanumeric()).take(300_000).collect();
+    let large: String = std::iter::repeat_with(fastrand::alphanumeric).take(300_000).collect();
     let records =
         json!([{"partition": 0, "value": large}, {"partition": 1, "value": "small"}, {"partition": 1, "value": "too"}]);
     let path = "topics/halves/records?raw=true";

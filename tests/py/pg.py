@@ -24,13 +24,7 @@ def inspected(engine, schema):
         "tables": sorted(tables),
         "found_without_schema": sorted(inspector.get_table_names()),
         "views": inspector.get_view_names(schema=schema),
-        "columns": {
-            table: {column["name"]: str(column["type"]) for column in inspector.get_columns(table, schema=schema)}
-            for table in tables
-        },
-        "primary_keys": [inspector.get_pk_constraint(table, schema=schema) for table in tables],
         "foreign_keys": [inspector.get_foreign_keys(table, schema=schema) for table in tables],
-        "indexes": [inspector.get_indexes(table, schema=schema) for table in tables],
         "has": {table: inspector.has_table(table, schema=schema) for table in tables + ["nothing"]},
     }
 

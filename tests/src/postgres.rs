@@ -100,7 +100,7 @@ impl Postgres {
         let counts: Counts = Arc::default();
         let mixed = Arc::new(AtomicBool::new(false));
         let (noted, has_mixed) = (counts.clone(), mixed.clone());
-        let reading = std::thread::spawn(move || {
+        let reading = std::thread::Builder::new().name("postgres follower".into()).spawn(move || {
             for line in told.lines() {
                 let versions: Vec<u64> = serde_json::from_str(&line.expect("text")).expect("a list of versions");
                 has_mixed.fetch_or(versions.len() != 1, Ordering::Relaxed);
@@ -109,6 +109,7 @@ impl Postgres {
                 }
             }
         });
+        let reading = reading.expect("a thread starts");
         Follower { script, reading: Some(reading), counts, mixed }
     }
 

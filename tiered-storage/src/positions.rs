@@ -153,7 +153,11 @@ mod tests {
     #[test]
     fn a_target_is_reached_only_when_each_of_its_partitions_is() {
         assert!(at("t/0=5,t/1=9").reached(&at("t/0=5")));
-        assert!(!at("t/0=5").reached(&at("t/0=5,t/1=0")));
+        assert!(!at("t/0=5").reached(&at("t/0=5,t/1=1")));
+        assert!(
+            at("t/0=5").reached(&at("t/0=5,t/1=0")),
+            "a partition of which nothing was read stands at its beginning"
+        );
         assert_eq!(at("t/0=5").distance_to(&at("t/0=8,t/1=4")), 7);
     }
 

@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use datafusion::sql::sqlparser::ast::{ObjectName, Statement, visit_relations};
+use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Statement, visit_expressions_mut, visit_relations};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
 use datafusion_postgres::datafusion_pg_catalog::pg_catalog::PG_CATALOG_TABLES;
@@ -54,16 +54,37 @@ impl Reader {
         let invalid = |failed: ParserError| error("42601", failed.to_string(), "");
         let written = match Parser::parse_sql(&PostgreSqlDialect {}, sql) {
             Ok(statements) if statements.iter().any(reads_ours) => statements,
-            Ok(_) => return self.catalog.parse(sql).map_err(invalid).and_then(few),
+            Ok(_) => return self.catalog.parse(sql).map_err(invalid).map(with_backslashes).and_then(few),
             // What is no SQL to anybody is told with its place, which the other parser does not know.
-            Err(failed) => return self.catalog.parse(sql).map_err(|_| invalid(failed)).and_then(few),
+            Err(failed) => {
+                return self.catalog.parse(sql).map_err(|_| invalid(failed)).map(with_backslashes).and_then(few);
+            }
         };
-        few(written.into_iter().map(|statement| self.noted(statement)).collect())
+        few(with_backslashes(written.into_iter().map(|statement| self.noted(statement)).collect()))
     }
 
     fn noted(&self, statement: Statement) -> Statement {
         self.notations.iter().fold(statement, |statement, notation| notation.rewrite(statement))
     }
+}
+
+/// Patterns of LIKE with an escape of their own, in which the engine knows the backslash only.
+fn with_backslashes(mut statements: Vec<Statement>) -> Vec<Statement> {
+    for statement in &mut statements {
+        let _ = visit_expressions_mut(statement, |expr| {
+            if let Expr::Like { pattern, escape_char, .. } | Expr::ILike { pattern, escape_char, .. } = expr
+                && let Some(escape) = escape_char.take_if(|escape| escape.to_string() != "'\\'")
+            {
+                let same = format!("replace(replace({pattern}, '\\', '\\\\'), {escape}, '\\')");
+                let parser = Parser::new(&PostgreSqlDialect {}).try_with_sql(&same);
+                if let Ok(same) = parser.and_then(|mut parser| parser.parse_expr()) {
+                    **pattern = same;
+                }
+            }
+            ControlFlow::<()>::Continue(())
+        });
+    }
+    statements
 }
 
 fn few(statements: Vec<Statement>) -> PgWireResult<Vec<Statement>> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::body::Body;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{HeaderMap, Method, StatusCode, header};
 use bytes::{Bytes, BytesMut};
 use futures::StreamExt;
 use rekap_orchestrator::By;
@@ -203,6 +203,13 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Command<T> {
         NoQuery::check(&parts)?;
         let caller = Caller::of(&parts);
         let bytes = read_body(body, MAX_COMMAND_BYTES).await?;
+        if parts.method == Method::PUT && bytes.is_empty() {
+            return Err(Problem::unprocessable(
+                "EMPTY_BODY",
+                "the body is empty",
+                "send a JSON object; `{}` changes nothing",
+            ));
+        }
         let mut fields = fields(&parts.headers, &bytes)?;
         let note = match fields.remove("note") {
             None | Some(Value::Null) => None,

@@ -87,8 +87,7 @@ impl CompiledJob {
         let session = Session::new(&schemas).map_err(Refusal::planner)?;
         let plan = session.plan(&syntax).await.map_err(Refusal::planner)?;
         let shape = Shape::of(plan, &syntax)?;
-        let unread = |name| format!("no FROM names input `{name}`: its topic is read, and nothing is made of it");
-        let mut warnings: Vec<String> = syntax.unread(&names).into_iter().map(unread).collect();
+        let mut warnings = vec![];
         let mut planner =
             Planner { spec, session: &session, syntax: &syntax, inputs: &mut inputs, warnings: &mut warnings };
         let (query, table) = match &shape.aggregate {

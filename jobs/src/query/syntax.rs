@@ -81,14 +81,6 @@ impl Syntax {
         names.relations.into_iter().find(|(name, _)| !known(name))
     }
 
-    /// The inputs that no FROM names.
-    pub(super) fn unread<'a>(&self, inputs: &[&'a str]) -> Vec<&'a str> {
-        let mut names = Names::default();
-        let _ = self.query.visit(&mut names);
-        let read = |input: &str| names.relations.iter().any(|(name, _)| name == input);
-        inputs.iter().copied().filter(|input| !read(input)).collect()
-    }
-
     /// Where a function is called first.
     pub(super) fn place_of_function(&self, name: &str) -> Option<Place> {
         let mut search = Search(name);

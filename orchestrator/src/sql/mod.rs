@@ -70,7 +70,7 @@ pub(crate) async fn plan(session: &SessionContext, sql: &str) -> Result<LogicalP
     let mut statements = DFParser::parse_sql(sql)?;
     let statement = match (statements.pop_front(), statements.is_empty()) {
         (Some(statement), true) => statement,
-        (None, _) => return Err(SqlError::NoSelect("an empty text".into())),
+        (None, _) => return Err(SqlError::Invalid("the query is empty".into())),
         (Some(_), false) => return Err(SqlError::Several(statements.len() + 1)),
     };
     let explains = matches!(statement, Statement::Explain(_));

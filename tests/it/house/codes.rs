@@ -14,12 +14,14 @@ const PAGES: &str = "docs/runbooks";
 const NO_CODE: [&str; 8] =
     ["README", "drill", "groups", "mirror-behind", "promote", "replay", "rollback", "stuck-replay"];
 
-/// Where capitals are headings of tables, currencies, AWS's variables, or a double's failure.
-const NO_CODES_WITHIN: [&str; 7] = [
+/// Where capitals are headings of tables, words of SQL, currencies, files of git, AWS's variables, or a double's failure.
+const NO_CODES_WITHIN: [&str; 9] = [
+    "api/build.rs",
     "api/src/cli/args.rs",
     "api/src/cli/jobs.rs",
     "api/src/cli/tokens.rs",
     "api/src/cli/topics.rs",
+    "api/src/postgres",
     "api/src/quickstart",
     "orchestrator/src/testing.rs",
     "tiered-storage/src/cold/credentials.rs",

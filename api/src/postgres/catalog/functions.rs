@@ -39,8 +39,9 @@ const NO_TEXT: [&str; 17] = [
     "shobj_description",
 ];
 
-/// Functions that give a number that is not known.
-const NO_NUMBER: [&str; 4] = ["inet_client_port", "inet_server_port", "pg_database_size", "pg_table_size"];
+/// Functions that give a number that is not known; clients ask for types of extensions, of which there are none.
+const NO_NUMBER: [&str; 5] =
+    ["inet_client_port", "inet_server_port", "pg_database_size", "pg_table_size", "to_regtype"];
 
 /// Functions that say yes of everything.
 const YES: [&str; 6] = [

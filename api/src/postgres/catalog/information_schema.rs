@@ -116,13 +116,16 @@ fn tables(tables: &[SqlTable]) -> Result<RecordBatch> {
     ])
 }
 
+/// A column: its table, its number from 1 on, and what it is.
+type Column<'a> = (&'a SqlTable, i32, &'a Field);
+
 fn columns(tables: &[SqlTable]) -> Result<RecordBatch> {
-    let all: Vec<(&SqlTable, i32, &Field)> = tables
+    let all: Vec<Column<'_>> = tables
         .iter()
         .flat_map(|table| (1..).zip(table.columns.fields()).map(move |(n, field)| (table, n, field.as_ref())))
         .collect();
     let n = all.len();
-    let text = |of: &dyn Fn(&(&SqlTable, i32, &Field)) -> Option<String>| texts(all.iter().map(of).collect());
+    let text = |of: &dyn Fn(&Column<'_>) -> Option<String>| texts(all.iter().map(of).collect());
     let number = |of: &dyn Fn(&Field) -> Option<i32>| -> ArrayRef {
         Arc::new(Int32Array::from_iter(all.iter().map(|(.., field)| of(field))))
     };

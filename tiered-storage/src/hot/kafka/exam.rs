@@ -347,7 +347,7 @@ mod tests {
     #[test]
     fn settings_that_endanger_records_are_told_by_topic() {
         let fine = topic("fine", &[("min.insync.replicas", "2"), ("unclean.leader.election.enable", "false")]);
-        assert_eq!(durability(&[fine.clone()]).verdict, Verdict::Pass);
+        assert_eq!(durability(std::slice::from_ref(&fine)).verdict, Verdict::Pass);
         let unclean = topic("unclean", &[("unclean.leader.election.enable", "true")]);
         let found = durability(&[fine.clone(), unclean]);
         assert!(found.verdict == Verdict::Warn && found.detail.contains("`unclean`"), "{found:?}");
