@@ -115,7 +115,7 @@ async fn sqlalchemy_and_pandas_find_tables_and_read_them_with_parameters() {
     assert_eq!(frame["kinds"]["trades"], "int64", "{frame}");
     assert!(frame["kinds"]["minute"].as_str().expect("text").starts_with("datetime64"), "{frame}");
     let trades: Vec<&Value> = frame["rows"].as_array().expect("rows").iter().map(|row| &row["trades"]).collect();
-    assert_eq!(trades, [6, 7], "{frame}");
+    assert_eq!(trades, [7, 6], "{frame}");
     assert_eq!(answers[4]["rows"][0]["money"].to_string().trim_matches('"'), "1800.0", "{}", answers[4]);
     let states: Vec<&Value> = answers[5..].iter().map(|failed| &failed["state"]).collect();
     assert_eq!(states, ["25006", "42P01", "42703", "54000"]);

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use arrow::datatypes::{Schema, SchemaRef};
+use datafusion::common::ParamValues;
 use datafusion::common::tree_node::TreeNodeRecursion;
-use datafusion::common::{ParamValues, TableReference};
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::sql::sqlparser::ast::Statement;
 use datafusion_postgres::arrow_pg::datatypes::{arrow_schema_to_pg_fields, encode_recordbatch};
@@ -231,10 +231,9 @@ impl Service {
         let reader = format!("{} (Postgres)", reader.map_or("unnamed", String::as_str));
         let _ = plan.apply_with_subqueries(|node| {
             if let LogicalPlan::TableScan(scan) = node
-                && let TableReference::Full { schema, table, .. } = &scan.table_name
-                && schema.as_ref() == super::catalog::LIVE
+                && scan.table_name.schema().is_none_or(|schema| schema == super::catalog::LIVE)
             {
-                self.app.orchestrator().saw_reader(table, &reader);
+                self.app.orchestrator().saw_reader(scan.table_name.table(), &reader);
             }
             Ok(TreeNodeRecursion::Continue)
         });

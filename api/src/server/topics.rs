@@ -226,6 +226,15 @@ fn altered(config: &TopicConfig, wanted: PutTopic) -> Result<TopicConfig, Proble
 /// A configuration with the named fields put in.
 fn changed(config: &TopicConfig, wanted: PutTopic) -> Result<TopicConfig, Problem> {
     let PutTopic { partitions, retention_ms, retention_bytes, key, schema, format, wire, compatibility } = wanted;
+    for (name, bound) in [("retention_ms", retention_ms), ("retention_bytes", retention_bytes)] {
+        if let Some(bound) = bound.flatten().filter(|bound| i64::try_from(*bound).is_err()) {
+            return Err(Problem::unprocessable(
+                "INVALID_TOPIC",
+                format!("`{name}` is {bound}, at most {} is possible", i64::MAX),
+                "leave it out, or say null to keep records for ever",
+            ));
+        }
+    }
     let format = format.unwrap_or(config.format);
     let schema = match schema {
         // The same schema with its fields written in another order changes nothing.
