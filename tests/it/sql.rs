@@ -120,7 +120,7 @@ async fn results_are_written_by_one_set_of_rules_in_json_and_csv() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_query_has_bounds_and_ends_with_its_client() {
     let world = World::with(WorldConfig {
-        more: "[sql]\nmax_rows = 1000\nmax_memory = \"32MB\"\nmax_time = \"5s\"\n",
+        more: "[sql]\nmax_rows = 1000\nmax_memory = \"32MB\"\nmax_time = \"15s\"\n",
         ..WorldConfig::default()
     })
     .await;
@@ -151,7 +151,7 @@ async fn a_query_has_bounds_and_ends_with_its_client() {
     .await;
     call.abort();
     let gone = async || if running().await == "0" { Ok(()) } else { Err("it runs") };
-    tokio::time::timeout(Duration::from_secs(4), until("the query is gone", gone))
+    tokio::time::timeout(Duration::from_secs(12), until("the query is gone", gone))
         .await
         .expect("before its time is up");
 }
