@@ -1,5 +1,6 @@
 //! Who may do what on a server that wants tokens.
 
+mod document;
 mod limits;
 mod matrix;
 mod schema;

@@ -24,7 +24,8 @@ pub const PROBLEM_JSON: &str = "application/problem+json";
 /// The fact that says after how many seconds to try again.
 const RETRY_AFTER: &str = "retry_after_s";
 
-/// A rejection. It is boxed, since it is the error of nearly every function of the server and rarely comes.
+/// A rejection.
+// It is boxed, since it is the error of nearly every function of the server and rarely comes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct Problem(Box<Case>);

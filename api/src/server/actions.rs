@@ -14,7 +14,7 @@ use crate::outgoing::{Secret, Target};
 #[utoipa::path(get, path = "/v1/jobs/{job}/actions", tag = "jobs", params(("job" = String, Path)),
     responses((status = 200, body = Object, description =
         "`{actions: [{action, version, serving, target, pending, pending_bytes, dropped, failed, problem, delivered, failed_attempts, last_delivery, last_error}]}`; of a webhook no more than the host"),
-        (status = 404, body = Problem)))]
+        (status = 404, description = "no such job", body = Problem)))]
 pub(super) async fn actions(
     State(app): State<App>,
     Path(job): Path<String>,

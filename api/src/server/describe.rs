@@ -1,4 +1,9 @@
-//! What all operations have in common, put into the OpenAPI document in one place: how they reject, and the headers of commands.
+//! What all operations have in common, put into the OpenAPI document in one place: how they reject, the headers of commands, and that a
+//! command takes a `note`.
+
+pub(super) mod shapes;
+
+use std::collections::BTreeSet;
 
 use axum::http::Method;
 use utoipa::openapi::path::{Operation, Parameter, ParameterBuilder, ParameterIn};
@@ -9,8 +14,11 @@ use utoipa::openapi::{ContentBuilder, OpenApi, Ref, RefOr, Required, ResponseBui
 use super::access;
 use crate::PROBLEM_JSON;
 
-/// The commands that look at `If-Match`, by the end of their paths.
-const CONDITIONAL: [&str; 3] = ["/promote", "/rollback", "/abort"];
+/// Commands about these look at `If-Match`.
+const HAVE_ETAGS: [&str; 2] = ["/v1/jobs/{job}", "/v1/groups/{group}"];
+
+/// Those of them that do not, since they change nothing that the ETag counts.
+const UNCONDITIONAL: [&str; 2] = ["/plan", "/drill"];
 
 /// Where an operation says the least role that it takes.
 const ROLE: &str = "x-rekap-role";
@@ -27,16 +35,8 @@ pub(super) fn described(mut document: OpenApi) -> OpenApi {
     document.components.get_or_insert_default().add_security_scheme(TOKEN, bearer);
     // The empty one: a server on loopback may want no token.
     document.security = Some(vec![SecurityRequirement::new(TOKEN, [""; 0]), SecurityRequirement::default()]);
+    let mut arguments = BTreeSet::new();
     for (path, item) in &mut document.paths.paths {
-        if let Some(post) = &mut item.post {
-            add(
-                post,
-                header("Idempotency-Key", "sent again within 24 h with the same body, the command is not done again"),
-            );
-            if CONDITIONAL.iter().any(|end| path.ends_with(end)) {
-                add(post, header("If-Match", "the job's ETag: refused with 412 when the job has changed since"));
-            }
-        }
         let all = [
             (Method::GET, &mut item.get),
             (Method::PUT, &mut item.put),
@@ -46,12 +46,58 @@ pub(super) fn described(mut document: OpenApi) -> OpenApi {
         for (method, operation) in all {
             let Some(operation) = operation else { continue };
             rejects(operation);
+            headers(&method, path, operation);
+            arguments.extend(arguments_of(operation));
             if let Some(role) = access::role_of(&method, path) {
                 operation.extensions.get_or_insert_default().insert(ROLE.to_owned(), role.into());
             }
         }
     }
+    commands(&mut document, &arguments);
     document
+}
+
+/// The headers that a command looks at.
+fn headers(method: &Method, path: &str, operation: &mut Operation) {
+    if *method == Method::POST {
+        let what = "sent again within 24 h with the same body, the command is not done again";
+        add(operation, header("Idempotency-Key", what));
+    }
+    let command = [Method::POST, Method::DELETE].contains(method);
+    let counted = HAVE_ETAGS.iter().any(|thing| path.starts_with(thing));
+    if command && counted && !UNCONDITIONAL.iter().any(|end| path.ends_with(end)) {
+        add(operation, header("If-Match", "its ETag: refused with 412 when it has changed since"));
+    }
+}
+
+/// The name of the schema of a command's arguments.
+fn arguments_of(operation: &Operation) -> Option<String> {
+    let RefOr::T(body) = operation.request_body.as_ref()? else { return None };
+    let RefOr::T(content) = body.content.get(JSON)? else { return None };
+    let Some(RefOr::Ref(schema)) = &content.schema else { return None };
+    schema.ref_location.rsplit('/').next().map(str::to_owned)
+}
+
+/// Every command takes a note, and where nothing has to be said it does without a body. A `PUT` has to say what is to be.
+fn commands(document: &mut OpenApi, arguments: &BTreeSet<String>) {
+    let mut optional = BTreeSet::new();
+    let schemas = &mut document.components.get_or_insert_default().schemas;
+    for name in arguments {
+        let Some(RefOr::T(Schema::Object(object))) = schemas.get_mut(name) else { continue };
+        object.properties.insert("note".to_owned(), shapes::note().into());
+        if object.required.is_empty() {
+            optional.insert(name.clone());
+        }
+    }
+    for item in document.paths.paths.values_mut() {
+        for operation in [&mut item.post, &mut item.delete].into_iter().flatten() {
+            if arguments_of(operation).is_some_and(|name| optional.contains(&name))
+                && let Some(RefOr::T(body)) = &mut operation.request_body
+            {
+                body.required = Some(Required::False);
+            }
+        }
+    }
 }
 
 /// One more parameter.

@@ -28,12 +28,14 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct EventsQuery {
-    /// At most this many events: 1 to 10,000, 100 when it is not said.
+    /// At most this many events, 100 when it is not said.
+    #[param(minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
     /// Which way to read: `oldest` first when it is not said, or `newest` first.
     #[serde(default)]
+    #[param(inline)]
     first: First,
 }
 
@@ -60,7 +62,7 @@ fn seq(query: &EventsQuery) -> Result<Option<u64>, Problem> {
 
 /// What happened to a job.
 #[utoipa::path(get, path = "/v1/jobs/{job}/history", tag = "history", params(("job" = String, Path), EventsQuery),
-    responses((status = 200, description = "`{events: [{seq, at, actor, type, ...}], next_cursor?}`", body = Object), (status = 404, body = Problem)))]
+    responses((status = 200, description = "`{events: [{seq, at, actor, type, ...}], next_cursor?}`", body = Object), (status = 404, description = "no such job", body = Problem)))]
 pub(super) async fn history(
     State(app): State<App>,
     Path(job): Path<String>,
@@ -76,7 +78,8 @@ pub(super) async fn history(
 /// What happened and happens to a job, as server-sent events; `Last-Event-ID` goes on after that event.
 #[utoipa::path(get, path = "/v1/jobs/{job}/events", tag = "history",
     params(("job" = String, Path), ("Last-Event-ID" = Option<u64>, Header, description = "go on after that seq")),
-    responses((status = 200, content_type = "text/event-stream", body = String), (status = 404, body = Problem)))]
+    responses((status = 200, description = "one event after another; `id` is its seq, `event` its type", content_type = "text/event-stream", body = String),
+        (status = 404, description = "no such job", body = Problem)))]
 pub(super) async fn events(
     State(app): State<App>,
     Path(job): Path<String>,

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 use super::App;
 use super::access::Caller;
 use super::actions::admit_targets;
+use super::describe::shapes;
 use super::extract::{Command, NoQuery, Nothing, Query};
 use super::list::{ListQuery, listing, page};
 use crate::Problem;
@@ -33,7 +34,7 @@ pub(super) struct Deploy {
     rebuild: bool,
     /// `base` of the plan that this deploy carries out: refused with 409 once that has moved.
     #[serde(default)]
-    #[schema(value_type = Option<Object>)]
+    #[schema(schema_with = shapes::plan_base)]
     plan: Option<PlanBase>,
 }
 
@@ -63,7 +64,7 @@ impl Deploy {
 /// Says what a deploy would do. Changes nothing.
 #[utoipa::path(post, path = "/v1/jobs/{job}/plan", tag = "jobs", params(("job" = String, Path)), request_body = Deploy,
     responses((status = 200, description = "the plan, with a `refusal` where the deploy would be refused", body = Object),
-        (status = 422, body = Problem)))]
+        (status = 422, description = "what is sent is no job", body = Problem)))]
 pub(super) async fn plan(
     State(app): State<App>,
     Path(job): Path<String>,
@@ -126,7 +127,8 @@ pub(super) async fn list_jobs(
 
 /// One job: what serves, what a rollback would do. Its `ETag` is its generation.
 #[utoipa::path(get, path = "/v1/jobs/{job}", tag = "jobs", params(("job" = String, Path)),
-    responses((status = 200, body = Object), (status = 404, body = Problem)))]
+    responses((status = 200, description = "`{job, alias, generation, serving, standby, versions, rollback}`", body = Object),
+        (status = 404, description = "no such job", body = Problem)))]
 pub(super) async fn get_job(
     State(app): State<App>,
     Path(job): Path<String>,
@@ -143,8 +145,8 @@ pub(super) fn etag(generation: u64) -> HeaderValue {
 }
 
 /// Deletes a job: retires all its versions first.
-#[utoipa::path(delete, path = "/v1/jobs/{job}", tag = "jobs", params(("job" = String, Path)),
-    responses((status = 204, description = "deleted"), (status = 404, body = Problem)))]
+#[utoipa::path(delete, path = "/v1/jobs/{job}", tag = "jobs", params(("job" = String, Path)), request_body = Nothing,
+    responses((status = 204, description = "deleted"), (status = 404, description = "no such job", body = Problem)))]
 pub(super) async fn delete_job(
     State(app): State<App>,
     Path(job): Path<String>,
@@ -165,7 +167,8 @@ pub(super) struct Rollback {
 /// Lets the alias serve what it served before.
 #[utoipa::path(post, path = "/v1/jobs/{job}/rollback", tag = "jobs", params(("job" = String, Path)), request_body = Rollback,
     responses((status = 200, description = "`{job, serving, generation, swap_ms, stepped_back?}`", body = Object),
-        (status = 409, description = "nothing to roll back to", body = Problem), (status = 412, body = Problem)))]
+        (status = 409, description = "nothing to roll back to", body = Problem),
+        (status = 412, description = "the job changed since that ETag", body = Problem)))]
 pub(super) async fn rollback(
     State(app): State<App>,
     Path(job): Path<String>,
@@ -185,7 +188,8 @@ pub(super) struct Until {
 
 /// Stops automatic promotion, clean-up and others' promotions of a job.
 #[utoipa::path(post, path = "/v1/jobs/{job}/freeze", tag = "jobs", params(("job" = String, Path)), request_body = Until,
-    responses((status = 200, body = Object), (status = 409, description = "somebody else froze it", body = Problem)))]
+    responses((status = 200, description = "`{job, frozen_until}`", body = Object),
+        (status = 409, description = "somebody else froze it", body = Problem)))]
 pub(super) async fn freeze(
     State(app): State<App>,
     Path(job): Path<String>,
@@ -197,7 +201,8 @@ pub(super) async fn freeze(
 
 /// Sets until when the former versions are kept warm.
 #[utoipa::path(post, path = "/v1/jobs/{job}/rollback-window", tag = "jobs", params(("job" = String, Path)), request_body = Until,
-    responses((status = 200, body = Object), (status = 422, body = Problem)))]
+    responses((status = 200, description = "`{job, until}`", body = Object),
+        (status = 422, description = "a time that is not to come", body = Problem)))]
 pub(super) async fn rollback_window(
     State(app): State<App>,
     Path(job): Path<String>,

@@ -17,7 +17,8 @@ const MAX_LIMIT: usize = 10_000;
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ListQuery {
-    /// At most this many items: 1 to 10,000, 100 when it is not said.
+    /// At most this many items, 100 when it is not said.
+    #[param(minimum = 1, maximum = 10_000)]
     pub(super) limit: Option<usize>,
     /// `next_cursor` of the page before.
     pub(super) cursor: Option<String>,

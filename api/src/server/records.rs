@@ -62,11 +62,12 @@ impl From<Appended> for AppendedView {
 
 /// Appends records, all or none, and answers once they are durable.
 #[utoipa::path(post, path = "/v1/topics/{topic}/records", tag = "topics", params(("topic" = String, Path), AppendQuery),
-    request_body(content((Object = "application/x-ndjson"), (Object = "application/json"), (String = "text/csv"), (String = "text/plain"),
-        (Object = "application/cloudevents+json"), (Object = "application/cloudevents-batch+json")),
-        description = "events, or with raw=true records; as they are or with Content-Encoding gzip or zstd"),
-    responses((status = 200, body = AppendedView), (status = 400, description = "a body that is not packed as it says", body = Problem),
-        (status = 404, body = Problem),
+    request_body(content((String = "application/x-ndjson"), (Value = "application/json"), (String = "text/csv"), (String = "text/plain"),
+        (Object = "application/cloudevents+json"), (Vec<Object> = "application/cloudevents-batch+json")),
+        description = "events, or with raw=true records: as JSON one of them or an array, as NDJSON one a line; as they are or with Content-Encoding gzip or zstd"),
+    responses((status = 200, description = "how many, and where they are", body = AppendedView),
+        (status = 400, description = "a body that is not packed as it says", body = Problem),
+        (status = 404, description = "no such topic", body = Problem),
         (status = 413, description = "a record over 1 MiB or a request over 64 MiB, unpacked", body = Problem),
         (status = 415, description = "another media type or encoding", body = Problem),
         (status = 422, description = "records that the topic refuses, the first 20 in `errors`; nothing was appended", body = Problem),
@@ -121,7 +122,8 @@ pub(super) struct ReadQuery {
     partition: u32,
     /// An offset, `beginning`, `end`, or an RFC 3339 time; `beginning` when it is not said.
     from: Option<String>,
-    /// At most this many records: 1 to 10,000, 100 when it is not said.
+    /// At most this many records, 100 when it is not said.
+    #[param(minimum = 1, maximum = 10_000)]
     limit: Option<usize>,
 }
 
@@ -162,7 +164,8 @@ struct RecordsView<'a> {
 
 /// Records of one partition over both tiers.
 #[utoipa::path(get, path = "/v1/topics/{topic}/records", tag = "topics", params(("topic" = String, Path), ReadQuery),
-    responses((status = 200, description = "`{records: [...], next_offset}`", body = RecordsView), (status = 404, body = Problem),
+    responses((status = 200, description = "`{records: [...], next_offset}`", body = RecordsView),
+        (status = 404, description = "no such topic or partition", body = Problem),
         (status = 409, description = "the records were lost before they were mirrored", body = Problem)))]
 pub(super) async fn read(
     State(app): State<App>,

@@ -78,7 +78,7 @@ pub(super) fn routes() -> OpenApiRouter<App> {
 }
 
 /// This document.
-#[utoipa::path(get, path = "/openapi.json", tag = "server", responses((status = 200, body = Object)))]
+#[utoipa::path(get, path = "/openapi.json", tag = "server", responses((status = 200, description = "the routes, as they are", body = Object)))]
 async fn openapi() -> Json<Described> {
     Json(described(routes().into_openapi()))
 }

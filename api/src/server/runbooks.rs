@@ -10,7 +10,8 @@ include!(concat!(env!("OUT_DIR"), "/runbooks.rs"));
 
 /// A runbook page, as Markdown.
 #[utoipa::path(get, path = "/docs/runbooks/{page}", tag = "server", params(("page" = String, Path)),
-    responses((status = 200, content_type = "text/markdown", body = String), (status = 404, body = Problem)))]
+    responses((status = 200, description = "the page", content_type = "text/markdown", body = String),
+        (status = 404, description = "no such page", body = Problem)))]
 pub(super) async fn runbook(Path(page): Path<String>) -> Result<impl IntoResponse, Problem> {
     let found = RUNBOOKS.iter().find(|(name, _)| *name == page);
     let (_, text) = found.ok_or_else(|| {

@@ -23,9 +23,10 @@ pub(super) async fn list_schedules(
 }
 
 /// Runs a schedule now, beside its times.
-#[utoipa::path(post, path = "/v1/schedules/{schedule}/run", tag = "schedules", params(("schedule" = String, Path)),
+#[utoipa::path(post, path = "/v1/schedules/{schedule}/run", tag = "schedules", params(("schedule" = String, Path)), request_body = Nothing,
     responses((status = 202, description = "it runs; `GET /v1/schedules` shows what becomes of it", body = Object),
-        (status = 404, body = Problem), (status = 409, description = "its last run goes on", body = Problem)))]
+        (status = 404, description = "no such schedule", body = Problem),
+        (status = 409, description = "its last run goes on", body = Problem)))]
 pub(super) async fn run_schedule(
     State(app): State<App>,
     Path(schedule): Path<String>,
@@ -35,7 +36,7 @@ pub(super) async fn run_schedule(
 }
 
 /// Replays history through the version that serves, beside it, and compares with what it serves.
-#[utoipa::path(post, path = "/v1/jobs/{job}/drill", tag = "jobs", params(("job" = String, Path)),
+#[utoipa::path(post, path = "/v1/jobs/{job}/drill", tag = "jobs", params(("job" = String, Path)), request_body = Nothing,
     responses((status = 202, description = "it goes on; `GET` shows what it finds", body = Object),
         (status = 404, description = "nothing serves", body = Problem),
         (status = 409, description = "one goes on already", body = Problem)))]

@@ -24,7 +24,7 @@ pub(super) struct Login {
 /// Who the caller is: `local` on a server without tokens.
 #[utoipa::path(get, path = "/v1/session", tag = "access",
     responses((status = 200, description = "`{name, role, jobs, topics, expires_at?, tokens}`; `tokens` says whether this server wants any", body = Object),
-        (status = 401, body = Problem)))]
+        (status = 401, description = "a token is wanted, and none that holds came", body = Problem)))]
 pub(super) async fn whoami(caller: Caller, _query: NoQuery) -> Answer<Value> {
     let scope = caller.scope();
     let issued = caller.issued();

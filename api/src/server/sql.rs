@@ -29,25 +29,25 @@ pub(super) struct Sql {
     query: String,
     /// How the answer is written; `json` when it is not said.
     #[serde(default)]
-    format: Format,
+    format: AnswerFormat,
 }
 
 /// The formats of an answer.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
-enum Format {
+enum AnswerFormat {
     #[default]
     Json,
     Csv,
     Arrow,
 }
 
-impl Format {
+impl AnswerFormat {
     fn media(self) -> HeaderValue {
         HeaderValue::from_static(match self {
-            Format::Json => "application/json",
-            Format::Csv => "text/csv; charset=utf-8",
-            Format::Arrow => "application/vnd.apache.arrow.stream",
+            AnswerFormat::Json => "application/json",
+            AnswerFormat::Csv => "text/csv; charset=utf-8",
+            AnswerFormat::Arrow => "application/vnd.apache.arrow.stream",
         })
     }
 }
@@ -63,7 +63,7 @@ pub(super) async fn sql(
     Json(Sql { query, format }): Json<Sql>,
 ) -> Result<Response, Problem> {
     let mut rows = app.orchestrator().sql_within(&query, &caller.scope()).await?;
-    if let (Format::Json, Some(name)) = (format, twice(&rows.schema())) {
+    if let (AnswerFormat::Json, Some(name)) = (format, twice(&rows.schema())) {
         return Err(Problem::unprocessable(
             "DUPLICATE_COLUMN",
             format!("two columns are called `{name}`, and a JSON object holds one of a name"),
@@ -111,11 +111,11 @@ enum Writer {
 }
 
 impl Writer {
-    fn new(format: Format, schema: &SchemaRef) -> Result<Self, ArrowError> {
+    fn new(format: AnswerFormat, schema: &SchemaRef) -> Result<Self, ArrowError> {
         Ok(match format {
-            Format::Json => Writer::Json { any: false, out: b"{\"rows\":[".to_vec() },
-            Format::Csv => Writer::Csv { head: true, schema: schema.clone() },
-            Format::Arrow => Writer::Arrow(Box::new(StreamWriter::try_new(Vec::new(), schema)?)),
+            AnswerFormat::Json => Writer::Json { any: false, out: b"{\"rows\":[".to_vec() },
+            AnswerFormat::Csv => Writer::Csv { head: true, schema: schema.clone() },
+            AnswerFormat::Arrow => Writer::Arrow(Box::new(StreamWriter::try_new(Vec::new(), schema)?)),
         })
     }
 

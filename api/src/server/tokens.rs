@@ -13,6 +13,7 @@ use utoipa::ToSchema;
 
 use super::App;
 use super::access::Fresh;
+use super::describe::shapes;
 use super::extract::{Command, Nothing, Query};
 use super::list::{ListQuery, listing, page};
 use crate::Problem;
@@ -23,8 +24,8 @@ use crate::Problem;
 pub(super) struct NewToken {
     /// Who is to hold it: the actor of all that is done with it.
     name: String,
-    /// `viewer`, `developer`, `operator` or `admin`.
-    #[schema(value_type = String)]
+    /// What it may do.
+    #[schema(schema_with = shapes::role)]
     role: TokenRole,
     /// Patterns of jobs, with `*` for any text; all of them when it is not said.
     jobs: Option<Vec<String>>,
@@ -84,8 +85,8 @@ pub(super) async fn list_tokens(
 }
 
 /// Revokes a token: the next request with it is refused.
-#[utoipa::path(delete, path = "/v1/tokens/{id}", tag = "access", params(("id" = String, Path)),
-    responses((status = 204, description = "revoked, now or before"), (status = 404, body = Problem)))]
+#[utoipa::path(delete, path = "/v1/tokens/{id}", tag = "access", params(("id" = String, Path)), request_body = Nothing,
+    responses((status = 204, description = "revoked, now or before"), (status = 404, description = "no such token", body = Problem)))]
 pub(super) async fn revoke_token(
     State(app): State<App>,
     Path(id): Path<String>,

@@ -17,6 +17,7 @@ use utoipa::ToSchema;
 
 use super::App;
 use super::access::Caller;
+use super::describe::shapes;
 use super::extract::{Command, NoQuery, Nothing, Query};
 use super::list::{ListQuery, listing, page};
 use crate::Problem;
@@ -25,7 +26,8 @@ use crate::Problem;
 #[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct PutTopic {
-    /// 1 to 10,000; it may only grow.
+    /// They may only grow.
+    #[schema(minimum = 1, maximum = 10_000)]
     partitions: Option<u32>,
     /// How long the hot tier keeps a record; null keeps it for ever.
     #[serde(deserialize_with = "named")]
@@ -40,16 +42,16 @@ pub(super) struct PutTopic {
     /// The schema of every event: a JSON Schema, an Avro schema, or `{proto, message, imports}`. On a topic of Confluent's wire format,
     /// `"latest"` (or nothing, on a new topic) takes the latest one of the subject `{topic}-value` in the schema registry.
     #[serde(deserialize_with = "named")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(schema_with = shapes::topic_schema)]
     schema: Option<Option<Value>>,
-    /// `json` (when nothing is said), `avro`, `protobuf`, `text` or `bytes`.
-    #[schema(value_type = Option<String>)]
+    /// How values are written; `json` when nothing is said.
+    #[schema(schema_with = shapes::format)]
     format: Option<Format>,
-    /// `bare` (when nothing is said), or `confluent`: each value follows a 0 and the id of its schema.
-    #[schema(value_type = Option<String>)]
+    /// What stands around a value.
+    #[schema(schema_with = shapes::wire)]
     wire: Option<Wire>,
-    /// What a newer schema has to keep: `backward` (when nothing is said), `forward`, `full` or `none`.
-    #[schema(value_type = Option<String>)]
+    /// What a newer schema has to keep.
+    #[schema(schema_with = shapes::compatibility)]
     compatibility: Option<Compatibility>,
 }
 
@@ -295,7 +297,8 @@ pub(super) async fn list_topics(
 
 /// One topic.
 #[utoipa::path(get, path = "/v1/topics/{topic}", tag = "topics", params(("topic" = String, Path)),
-    responses((status = 200, body = TopicView), (status = 404, body = Problem)))]
+    responses((status = 200, description = "the topic, partition by partition", body = TopicView),
+        (status = 404, description = "no such topic", body = Problem)))]
 pub(super) async fn get_topic(
     State(app): State<App>,
     Path(name): Path<String>,
@@ -308,7 +311,7 @@ pub(super) async fn get_topic(
 /// Every schema that a topic has had, the first one first; the last one is checked now.
 #[utoipa::path(get, path = "/v1/topics/{topic}/schemas", tag = "topics", params(("topic" = String, Path)),
     responses((status = 200, description = "`{compatibility, schemas: [{version, schema}]}`", body = Object),
-        (status = 404, body = Problem)))]
+        (status = 404, description = "no such topic", body = Problem)))]
 pub(super) async fn schemas(
     State(app): State<App>,
     Path(name): Path<String>,
@@ -321,7 +324,7 @@ pub(super) async fn schemas(
 }
 
 /// Deletes a topic with its hot records. Refused while a job reads it.
-#[utoipa::path(delete, path = "/v1/topics/{topic}", tag = "topics", params(("topic" = String, Path)),
+#[utoipa::path(delete, path = "/v1/topics/{topic}", tag = "topics", params(("topic" = String, Path)), request_body = Nothing,
     responses((status = 204, description = "deleted"), (status = 409, description = "a job reads it", body = Problem)))]
 pub(super) async fn delete_topic(
     State(app): State<App>,
@@ -350,8 +353,8 @@ fn refuse_while_read(app: &App, topic: &TopicName) -> Result<(), Problem> {
 }
 
 /// Mirrors a topic up to its present end, and answers when that is done.
-#[utoipa::path(post, path = "/v1/topics/{topic}/mirror", tag = "topics", params(("topic" = String, Path)),
-    responses((status = 200, body = TopicView), (status = 404, body = Problem)))]
+#[utoipa::path(post, path = "/v1/topics/{topic}/mirror", tag = "topics", params(("topic" = String, Path)), request_body = Nothing,
+    responses((status = 200, description = "the topic, mirrored", body = TopicView), (status = 404, description = "no such topic", body = Problem)))]
 pub(super) async fn mirror_topic(
     State(app): State<App>,
     Path(name): Path<String>,

@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 use utoipa::ToSchema;
 
 use super::App;
+use super::describe::shapes;
 use super::extract::{Command, NoQuery, Nothing, Query};
 use super::list::{ListQuery, listing, page, page_size};
 use crate::Problem;
@@ -22,7 +23,8 @@ type Named = Path<(String, u32)>;
 
 /// A job's versions.
 #[utoipa::path(get, path = "/v1/jobs/{job}/versions", tag = "versions", params(("job" = String, Path), ListQuery),
-    responses((status = 200, description = "`{versions: [...], next_cursor?}`", body = Object), (status = 404, body = Problem)))]
+    responses((status = 200, description = "`{versions: [...], next_cursor?}`", body = Object),
+        (status = 404, description = "no such job", body = Problem)))]
 pub(super) async fn list_versions(
     State(app): State<App>,
     Path(job): Path<String>,
@@ -38,7 +40,8 @@ pub(super) async fn list_versions(
 
 /// One version.
 #[utoipa::path(get, path = "/v1/jobs/{job}/versions/{n}", tag = "versions", params(("job" = String, Path), ("n" = u32, Path)),
-    responses((status = 200, body = Object), (status = 404, body = Problem)))]
+    responses((status = 200, description = "`{version, phase, role, run, reason?, digest, positions, progress, lag_ms, ready, verification?, rows, bytes, dead_letters, ...}`", body = Object),
+        (status = 404, description = "no such job or version", body = Problem)))]
 pub(super) async fn get_version(
     State(app): State<App>,
     Path((job, n)): Named,
@@ -49,7 +52,7 @@ pub(super) async fn get_version(
 
 /// What a version is made of: its `job.toml` as JSON and its SQL, in the form in which a deploy takes them.
 #[utoipa::path(get, path = "/v1/jobs/{job}/versions/{n}/spec", tag = "versions", params(("job" = String, Path), ("n" = u32, Path)),
-    responses((status = 200, description = "`{spec: {...}, query}`", body = Object), (status = 404, body = Problem)))]
+    responses((status = 200, description = "`{spec: {...}, query}`", body = Object), (status = 404, description = "no such job or version", body = Problem)))]
 pub(super) async fn spec(
     State(app): State<App>,
     Path((job, n)): Named,
@@ -64,8 +67,8 @@ pub(super) async fn spec(
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Replay {
-    /// `beginning`, `end`, an RFC 3339 time, or offsets by partition; as the job says when it is not said.
-    #[schema(value_type = Option<Object>)]
+    /// Where; as the job says when it is not said.
+    #[schema(schema_with = shapes::start)]
     start: Option<Start>,
     /// Do without the ranges that neither tier holds now. The version says what it left out, and needs `force: ["no_gap"]` to serve.
     #[serde(default)]
@@ -77,7 +80,7 @@ pub(super) struct Replay {
 
 /// Replays a version into a fresh table.
 #[utoipa::path(post, path = "/v1/jobs/{job}/versions/{n}/replay", tag = "versions", params(("job" = String, Path), ("n" = u32, Path)),
-    request_body = Replay, responses((status = 200, body = Object), (status = 409, description = "it is in use", body = Problem)))]
+    request_body = Replay, responses((status = 200, description = "the version as it is after it", body = Object), (status = 409, description = "it is in use", body = Problem)))]
 pub(super) async fn replay(
     State(app): State<App>,
     Path((job, n)): Named,
@@ -91,7 +94,8 @@ pub(super) async fn replay(
 
 /// Compares a version with the serving one.
 #[utoipa::path(post, path = "/v1/jobs/{job}/versions/{n}/verify", tag = "versions", params(("job" = String, Path), ("n" = u32, Path)),
-    responses((status = 202, description = "the version", body = Object), (status = 409, body = Problem)))]
+    request_body = Nothing, responses((status = 202, description = "the version; `verification` follows", body = Object),
+        (status = 409, description = "nothing serves to compare with, or it is no candidate", body = Problem)))]
 pub(super) async fn verify(
     State(app): State<App>,
     Path((job, n)): Named,
@@ -102,7 +106,8 @@ pub(super) async fn verify(
 
 /// The last verification.
 #[utoipa::path(get, path = "/v1/jobs/{job}/versions/{n}/verification", tag = "versions", params(("job" = String, Path), ("n" = u32, Path)),
-    responses((status = 200, body = Object), (status = 404, description = "not verified yet", body = Problem)))]
+    responses((status = 200, description = "`{state, verdict?, positions?, counts?, columns?, checks, samples}`", body = Object),
+        (status = 404, description = "not verified yet", body = Problem)))]
 pub(super) async fn verification(
     State(app): State<App>,
     Path((job, n)): Named,
@@ -128,7 +133,7 @@ pub(super) struct Promote {
     request_body = Promote, responses((status = 200, description = "it serves", body = Object),
         (status = 202, description = "it will, once it is ready (`armed`), or once somebody else asks too (`approved_by`)", body = Object),
         (status = 409, description = "`NOT_READY` or `PROMOTION_CALLED_OFF`, with the conditions", body = Problem),
-        (status = 412, body = Problem)))]
+        (status = 412, description = "the job changed since that ETag", body = Problem)))]
 pub(super) async fn promote(
     State(app): State<App>,
     Path((job, n)): Named,
@@ -149,8 +154,10 @@ pub(super) async fn promote(
 macro_rules! command {
     ($verb:ident, $path:literal, $doc:literal) => {
         #[doc = $doc]
-        #[utoipa::path(post, path = $path, tag = "versions", params(("job" = String, Path), ("n" = u32, Path)),
-            responses((status = 200, description = "the version as it is after it", body = Object), (status = 409, body = Problem), (status = 412, body = Problem)))]
+        #[utoipa::path(post, path = $path, tag = "versions", params(("job" = String, Path), ("n" = u32, Path)), request_body = Nothing,
+            responses((status = 200, description = "the version as it is after it", body = Object),
+                (status = 409, description = "not in its phase", body = Problem),
+                (status = 412, description = "the job changed since that ETag", body = Problem)))]
         pub(super) async fn $verb(
             State(app): State<App>,
             Path((job, n)): Named,
@@ -169,7 +176,7 @@ command!(retire, "/v1/jobs/{job}/versions/{n}/retire", "Lets a version and its t
 /// The records that a version could not use.
 #[utoipa::path(get, path = "/v1/jobs/{job}/versions/{n}/dead-letters", tag = "versions",
     params(("job" = String, Path), ("n" = u32, Path), ListQuery),
-    responses((status = 200, description = "`{dead_letters: [...], next_cursor?}`", body = Object), (status = 404, body = Problem)))]
+    responses((status = 200, description = "`{dead_letters: [...], next_cursor?}`", body = Object), (status = 404, description = "no such job or version", body = Problem)))]
 pub(super) async fn dead_letters(
     State(app): State<App>,
     Path((job, n)): Named,

@@ -33,6 +33,9 @@ pub enum Wire {
 }
 
 impl Format {
+    /// All of them.
+    pub const ALL: [Format; 5] = [Format::Json, Format::Avro, Format::Protobuf, Format::Text, Format::Bytes];
+
     /// True for the format of most topics, which is not written down.
     pub(crate) fn is_json(&self) -> bool {
         *self == Format::Json
@@ -40,6 +43,9 @@ impl Format {
 }
 
 impl Wire {
+    /// All of them.
+    pub const ALL: [Wire; 2] = [Wire::Bare, Wire::Confluent];
+
     /// True for the way of most topics, which is not written down.
     pub(crate) fn is_bare(&self) -> bool {
         *self == Wire::Bare

@@ -34,6 +34,12 @@ pub enum Compatibility {
     None,
 }
 
+impl Compatibility {
+    /// All of them.
+    pub const ALL: [Compatibility; 4] =
+        [Compatibility::Backward, Compatibility::Forward, Compatibility::Full, Compatibility::None];
+}
+
 /// Why a schema may not follow the one that a topic has.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("field `{field}` {detail}")]
