@@ -21,6 +21,7 @@ mod job_folders;
 mod judge;
 mod kafka;
 mod kill_matrix;
+mod many_partitions;
 mod monitoring;
 mod notifications;
 mod open_formats;

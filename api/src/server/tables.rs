@@ -27,6 +27,11 @@ use crate::Problem;
 const REKAP_VERSION: HeaderName = HeaderName::from_static("rekap-version");
 /// Where it stood.
 const REKAP_POSITIONS: HeaderName = HeaderName::from_static("rekap-positions");
+/// Instead of it, where it would be too long: where else to look.
+const REKAP_POSITIONS_IN: HeaderName = HeaderName::from_static("rekap-positions-in");
+/// The longest `Rekap-Positions`. Clients read headers of 64 KiB at most (Python's), proxies of 8 KiB or so in all; this is some six hundred
+/// partitions, and those of more find the positions in the body.
+const MAX_POSITIONS_BYTES: usize = 8 << 10;
 /// How long a read waits for `min_positions`. Shorter than the time-outs of common clients and proxies.
 const MAX_WAIT: Duration = Duration::from_secs(20);
 /// How long one wait lasts before the alias is looked up again, since it may have moved to a version that is further.
@@ -68,7 +73,8 @@ impl Name {
 
 /// What a table is: its columns, key, and where it stands.
 #[utoipa::path(get, path = "/v1/tables/{alias}", tag = "tables", params(("alias" = String, Path)),
-    responses((status = 200, body = Object), (status = 404, body = Problem)))]
+    responses((status = 200, description = "`{table, version, key, columns: [{name, type, key}], rows, bytes, positions}`", body = Object),
+        (status = 404, description = "no such alias or version", body = Problem)))]
 pub(super) async fn get_table(
     State(app): State<App>,
     Path(name): Path<String>,
@@ -145,9 +151,11 @@ fn bad_limit(value: &str) -> Problem {
 
 /// Rows in key order, a page at a time. Further parameters filter by key columns, from the left.
 #[utoipa::path(get, path = "/v1/tables/{alias}/rows", tag = "tables",
-    params(("alias" = String, Path), ("limit" = Option<usize>, Query), ("cursor" = Option<String>, Query),
+    params(("alias" = String, Path), ("limit" = Option<usize>, Query, minimum = 1, maximum = 10_000, description = "at most this many rows, 100 when it is not said"),
+        ("cursor" = Option<String>, Query, description = "`next_cursor` of the page before"),
         ("min_positions" = Option<String>, Query, description = "wait until the table is there: `ticks/0=120,ticks/1=98`")),
-    responses((status = 200, description = "`{rows: [...], next_cursor?}`", body = Object), (status = 404, body = Problem),
+    responses((status = 200, description = "`{rows: [...], next_cursor?, positions?}`; `positions` where they are too long for the header `Rekap-Positions`", body = Object),
+        (status = 404, description = "no such alias or version", body = Problem),
         (status = 409, description = "`ALIAS_MOVED`: the scan's version no longer serves", body = Problem),
         (status = 422, description = "a filter that is not on key columns from the left", body = Problem),
         (status = 503, description = "the table did not come to `min_positions` in time", body = Problem)))]
@@ -242,6 +250,7 @@ async fn reach(app: &App, name: &Name, target: &Positions) -> Result<(u32, Table
 /// One page, as the answer that it is sent as.
 fn page(snapshot: &TableSnapshot, version: u32, query: &RowsQuery) -> Result<Response, Problem> {
     let page = snapshot.rows(query)?;
+    let told = told(version, snapshot.positions());
     let mut body = Vec::with_capacity(64 + page.rows.num_rows() * 64);
     body.extend_from_slice(b"{\"rows\":[");
     JsonRows::new(&page.rows)?.write_all(&mut body);
@@ -250,13 +259,41 @@ fn page(snapshot: &TableSnapshot, version: u32, query: &RowsQuery) -> Result<Res
         // Digits, dots and base64url: nothing that JSON escapes.
         body.extend_from_slice(format!(",\"next_cursor\":\"{version}.{}.{next}\"", snapshot.id().attempt).as_bytes());
     }
+    if told[1].0 == REKAP_POSITIONS_IN {
+        body.extend_from_slice(format!(",\"positions\":{}", json!(snapshot.positions())).as_bytes());
+    }
     body.push(b'}');
     let json = [(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))];
-    Ok((told(version, snapshot.positions()), json, Body::from(body)).into_response())
+    Ok((told, json, Body::from(body)).into_response())
 }
 
-/// The headers that say who answered, and where it stood.
+/// The headers that say who answered, and where it stood: there, or in the body where a header has no room for it.
 fn told(version: u32, positions: &Positions) -> [(HeaderName, HeaderValue); 2] {
-    let positions = HeaderValue::try_from(positions.to_string()).expect("topic names and digits are a header's value");
-    [(REKAP_VERSION, HeaderValue::from(version)), (REKAP_POSITIONS, positions)]
+    let text = positions.to_string();
+    let positions = if text.len() > MAX_POSITIONS_BYTES {
+        (REKAP_POSITIONS_IN, HeaderValue::from_static("body"))
+    } else {
+        let text = HeaderValue::try_from(text).expect("topic names and digits are a header's value");
+        (REKAP_POSITIONS, text)
+    };
+    [(REKAP_VERSION, HeaderValue::from(version)), positions]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn told_of(partitions: u32) -> (HeaderName, usize) {
+        let text: Vec<String> = (0..partitions).map(|partition| format!("ticks/{partition}=1234567")).collect();
+        let [_, (name, value)] = told(3, &text.join(",").parse().unwrap());
+        (name, value.len())
+    }
+
+    #[test]
+    fn positions_are_told_in_a_header_while_it_is_short_and_in_the_body_past_that() {
+        let bound = (1..1000).rev().find(|partitions| told_of(*partitions).0 == REKAP_POSITIONS).unwrap();
+        assert!(told_of(bound).1 > MAX_POSITIONS_BYTES - 20 && told_of(bound).1 <= MAX_POSITIONS_BYTES);
+        assert_eq!(told_of(bound + 1), (REKAP_POSITIONS_IN, "body".len()));
+        assert_eq!(told_of(10_000), (REKAP_POSITIONS_IN, "body".len()));
+    }
 }
