@@ -1,5 +1,8 @@
-//! Postgres clients: psql, SQLAlchemy and pandas, and the questions of Grafana and Superset, all of them real.
+//! Postgres clients: psql, SQLAlchemy and pandas, asyncpg and JDBC, and the questions of Grafana and Superset, all of them real.
 
+mod drivers;
+mod psql;
+mod reflection;
 mod tools;
 
 use std::time::Duration;
@@ -37,53 +40,6 @@ pub(crate) async fn prices() -> (World, Postgres) {
 fn tick(n: u64) -> Value {
     json!({"currency": if n.is_multiple_of(3) { "EUR" } else { "USD" }, "at": format!("2026-01-01T00:{:02}:30Z", n / 20),
         "price": n as f64 + 0.5, "n": n, "ok": n.is_multiple_of(2), "who": {"name": format!("w{n}")}, "tags": ["a", "b,c"]})
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn psql_lists_describes_reads_and_explains() {
-    let (_world, postgres) = prices().await;
-    let said = async |commands: &[&str]| postgres.psql(commands).await.exits(0).stdout;
-    let tables = said(&["\\dt"]).await;
-    assert!(tables.contains("live") && tables.contains("bpi"), "{tables}");
-    assert!(
-        !tables.contains("bpi@1") && !tables.contains("raw.ticks"),
-        "only `live` is found without its name: {tables}"
-    );
-    let all = said(&["\\dt *.*"]).await;
-    assert!(all.contains("bpi@1") && all.contains("raw.ticks"), "{all}");
-    let described = said(&["\\d bpi"]).await;
-    for part in [
-        "Table \"live.bpi\"",
-        "currency",
-        "text",
-        "minute",
-        "timestamp",
-        "price",
-        "double precision",
-        "trades",
-        "bigint",
-        "numeric",
-    ] {
-        assert!(described.contains(part), "no {part} in {described}");
-    }
-    let described = said(&["\\d log.\"raw.ticks\""]).await;
-    assert!(described.contains("_offset") && described.contains("tags"), "{described}");
-    assert!(said(&["\\l"]).await.contains("rekap"));
-    let schemas = said(&["\\dn"]).await;
-    assert!(["live", "log", "version"].iter().all(|schema| schemas.contains(schema)), "{schemas}");
-    for command in ["\\dt+", "\\df", "\\dv", "\\di", "\\conninfo", "\\encoding"] {
-        said(&[command]).await;
-    }
-    let counted = "SELECT currency, sum(trades) FROM bpi GROUP BY currency ORDER BY currency";
-    assert_eq!(postgres.rows(counted).await, ["EUR|20", "USD|40"]);
-    for table in ["live.bpi", "rekap.live.bpi", "version.\"bpi@1\""] {
-        assert_eq!(postgres.rows(&format!("SELECT sum(trades) AS n FROM {table}")).await, ["60"], "{table}");
-    }
-    assert_eq!(postgres.rows("SELECT count(*) FROM log.\"raw.ticks\" WHERE ok").await, ["30"]);
-    let one = "SELECT at, price, n, ok, tags FROM log.\"raw.ticks\" WHERE n = 4";
-    assert_eq!(postgres.rows(one).await, ["2026-01-01 00:00:30.000000+00|4.5|4|t|{a,\"b,c\"}"]);
-    let explained = postgres.rows("EXPLAIN SELECT * FROM bpi WHERE currency = 'EUR'").await.join("\n");
-    assert!(explained.contains("TableScan: bpi@1"), "{explained}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

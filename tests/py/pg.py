@@ -1,17 +1,20 @@
-"""SQLAlchemy, psycopg and pandas as Postgres clients.
+"""SQLAlchemy with its drivers, pandas and asyncpg as Postgres clients.
 
 `pg.py URL` reads one request from standard input and prints the answer, both JSON. `pg.py URL follow TABLE` reads the table all the
 time, by one prepared statement and through pandas in turn, and prints for each read the versions that its rows say they are of, until
-its input ends.
+its input ends. `pg.py URL again QUERY` runs a query by one prepared statement of each driver for each line of its input, and prints
+the columns that they got.
 """
 
+import asyncio
 import json
 import sys
 import threading
 
+import asyncpg
 import pandas
 import psycopg
-from sqlalchemy import create_engine, inspect, text
+from sqlalchemy import MetaData, Table, create_engine, inspect, text
 
 
 def inspected(engine, schema):
@@ -27,6 +30,40 @@ def inspected(engine, schema):
         "foreign_keys": [inspector.get_foreign_keys(table, schema=schema) for table in tables],
         "has": {table: inspector.has_table(table, schema=schema) for table in tables + ["nothing"]},
     }
+
+
+def reflected(engine, schema, table):
+    """What SQLAlchemy reflects of a table: the same by both drivers."""
+    drivers = [engine, create_engine(engine.url.set(drivername="postgresql+psycopg2"))]
+    found = [reflection(inspect(driver), driver, schema, table) for driver in drivers]
+    assert found[0] == found[1], found
+    return found[0]
+
+
+def reflection(inspector, engine, schema, table):
+    """What one driver finds out."""
+    by_itself = Table(table, MetaData(), autoload_with=engine, schema=schema)
+    everything = MetaData()
+    everything.reflect(engine, schema=schema, views=True)
+    return {
+        "columns": [[c["name"], str(c["type"]), c["nullable"]] for c in inspector.get_columns(table, schema=schema)],
+        "key": inspector.get_pk_constraint(table, schema=schema)["constrained_columns"],
+        "indexes": inspector.get_indexes(table, schema=schema),
+        "unique": inspector.get_unique_constraints(table, schema=schema),
+        "checks": inspector.get_check_constraints(table, schema=schema),
+        "foreign_keys": inspector.get_foreign_keys(table, schema=schema),
+        "comment": inspector.get_table_comment(table, schema=schema)["text"],
+        "views": inspector.get_view_names(schema=schema),
+        "enums": inspector.get_enums(schema="*"),
+        "autoload": [[c.name, c.primary_key] for c in by_itself.columns],
+        "everything": sorted(everything.tables),
+    }
+
+
+def whole(engine, schema, table):
+    """A whole table through pandas, which reflects it first."""
+    found = pandas.read_sql_table(table, engine, schema=schema)
+    return {"rows": len(found), "kinds": {name: str(kind) for name, kind in found.dtypes.items()}}
 
 
 def frame(engine, query, parameters):
@@ -62,14 +99,27 @@ def follow(url, table):
             print(json.dumps(sorted(int(version) for version in found["made_by"].unique())), flush=True)
 
 
+async def again(url, query):
+    """Runs a query for each line of the input."""
+    address = url.replace("+psycopg", "")
+    one = await asyncpg.connect(address)
+    with psycopg.connect(address, autocommit=True) as other:
+        for _ in sys.stdin:
+            rows = await one.fetch(query)
+            found = other.execute(query, prepare=True)
+            print(json.dumps([list(rows[0].keys()), [column.name for column in found.description]]), flush=True)
+    await one.close()
+
+
 def main():
     url = sys.argv[1]
     if len(sys.argv) > 2:
-        return follow(url, sys.argv[3])
+        return follow(url, sys.argv[3]) if sys.argv[2] == "follow" else asyncio.run(again(url, sys.argv[3]))
     engine = create_engine(url)
     answers = []
     for name, arguments in json.load(sys.stdin):
-        call = {"inspect": inspected, "frame": frame, "failure": failure}[name]
+        calls = {"inspect": inspected, "reflect": reflected, "whole": whole, "frame": frame, "failure": failure}
+        call = calls[name]
         answers.append(call(engine, *arguments))
     json.dump(answers, sys.stdout)
 

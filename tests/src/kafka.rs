@@ -13,6 +13,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
+use crate::maven::jars;
+
 /// The version that is installed.
 const VERSION: &str = "4.1.0";
 
@@ -138,51 +140,13 @@ impl Drop for Kafka {
     }
 }
 
-/// The folder with Kafka's jars; installs them when they are not there.
+/// The folder with Kafka's jars.
 fn libraries() -> &'static Path {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
     FOUND.get_or_init(|| {
-        let exe = std::env::current_exe().expect("a process knows its own path");
-        let target = exe.ancestors().nth(3).expect("cargo runs tests from <target>/<profile>/deps");
-        let found = target.join(format!("kafka-{VERSION}"));
-        if !found.is_dir() {
-            install(&found);
-        }
-        found
+        let artifact = |name| ("org.apache.kafka", name, VERSION);
+        jars(&format!("kafka-{VERSION}"), &[artifact("kafka_2.13"), artifact("kafka-tools")])
     })
-}
-
-fn install(folder: &Path) {
-    let fresh = folder.with_extension(format!("{}.part", std::process::id()));
-    fs::create_dir_all(&fresh).expect("cargo's target folder takes files");
-    let artifact = |name: &str| {
-        format!(
-            "<dependency><groupId>org.apache.kafka</groupId><artifactId>{name}</artifactId><version>{VERSION}</version></dependency>"
-        )
-    };
-    let pom = format!(
-        "<project><modelVersion>4.0.0</modelVersion><groupId>tests</groupId><artifactId>kafka</artifactId><version>1</version>\
-         <packaging>pom</packaging><dependencies>{}{}</dependencies></project>",
-        artifact("kafka_2.13"),
-        artifact("kafka-tools")
-    );
-    let file = fresh.join("pom.xml");
-    fs::write(&file, pom).expect("cargo's target folder takes files");
-    let ran = Command::new("mvn")
-        .args(["-B", "-ntp", "-q", "-f"])
-        .arg(&file)
-        .arg("dependency:copy-dependencies")
-        .arg(format!("-DoutputDirectory={}", fresh.display()))
-        .output();
-    let ran = ran.unwrap_or_else(|e| panic!("the tests on Kafka need `mvn` and `java` (17 or newer): mvn: {e}"));
-    let said = || format!("{}{}", String::from_utf8_lossy(&ran.stdout), String::from_utf8_lossy(&ran.stderr));
-    assert!(ran.status.success(), "mvn cannot fetch Apache Kafka {VERSION}:\n{}", said());
-    let java = Command::new("java").arg("-version").output();
-    java.unwrap_or_else(|e| panic!("the tests on Kafka need `java` (17 or newer): {e}"));
-    // Whoever was faster has the same jars.
-    if fs::rename(&fresh, folder).is_err() {
-        _ = fs::remove_dir_all(&fresh);
-    }
 }
 
 /// A fresh folder, made by this process alone.

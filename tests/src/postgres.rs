@@ -1,16 +1,20 @@
-//! Clients of the Postgres protocol: `psql`, and Python with SQLAlchemy, psycopg and pandas.
+//! Clients of the Postgres protocol: `psql`, Python with SQLAlchemy, its drivers, asyncpg and pandas, and Java's driver.
 
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 
 use serde_json::Value;
 
+use crate::maven::jars;
 use crate::python::{python, scripts};
 use crate::world::free_port;
-use crate::{Called, Setup};
+use crate::{Called, Setup, repository};
+
+/// The version of Java's driver.
+const JDBC: &str = "42.7.8";
 
 /// Where a test's server takes Postgres clients.
 #[derive(Debug, Clone, Copy)]
@@ -113,8 +117,63 @@ impl Postgres {
         Follower { script, reading: Some(reading), counts, mixed }
     }
 
+    /// Python's drivers, each of which runs this query by one prepared statement as often as it is asked.
+    pub fn python_again(&self, query: &str) -> Asking {
+        let mut script = Command::new(python());
+        script.arg(scripts().join("pg.py")).args([self.url().as_str(), "again", query]);
+        Asking::start(script)
+    }
+
+    /// Java's driver: it says what it finds out about tables, and then runs one prepared statement as often as it is asked.
+    pub fn java(&self) -> Asking {
+        let jars = jars(&format!("jdbc-{JDBC}"), &[("org.postgresql", "postgresql", JDBC)]);
+        let mut program = Command::new("java");
+        program.arg("-cp").arg(format!("{}/*", jars.display())).arg(repository().join("tests/java/Jdbc.java"));
+        program.arg(format!("jdbc:postgresql://127.0.0.1:{}/rekap?user=tester", self.port));
+        Asking::start(program)
+    }
+
     fn url(&self) -> String {
         format!("postgresql+psycopg://tester@127.0.0.1:{}/rekap", self.port)
+    }
+}
+
+/// A client that answers a line for each line that it is sent.
+#[derive(Debug)]
+pub struct Asking {
+    script: Child,
+    told: BufReader<ChildStdout>,
+}
+
+impl Asking {
+    fn start(mut script: Command) -> Self {
+        let mut script = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("the client starts");
+        let told = BufReader::new(script.stdout.take().expect("a pipe"));
+        Asking { script, told }
+    }
+
+    /// The next line that it says.
+    pub fn hear(&mut self) -> String {
+        let mut line = String::new();
+        self.told.read_line(&mut line).expect("text");
+        assert!(!line.is_empty(), "the client has ended");
+        line.trim_end().to_owned()
+    }
+
+    /// Asks once more, and gives its answer.
+    pub fn ask(&mut self) -> String {
+        self.script.stdin.as_mut().expect("a pipe").write_all(b"\n").expect("the client listens");
+        self.hear()
+    }
+}
+
+impl Drop for Asking {
+    fn drop(&mut self) {
+        drop(self.script.stdin.take());
+        if std::thread::panicking() {
+            _ = self.script.kill();
+        }
+        _ = self.script.wait();
     }
 }
 

@@ -69,13 +69,15 @@ pub(super) fn stopping() -> PgWireError {
     fatal("57P01", "terminating connection: the server is stopping", "connect again")
 }
 
-/// The answer has other columns than the client was told.
+/// The answer has other columns than the client was told. Drivers know this one, by its code and by the name of the function of
+/// Postgres that says it, and prepare the statement again by themselves.
 pub(super) fn changed() -> PgWireError {
-    error(
-        "0A000",
-        "cached plan must not change result type: the alias serves a version with other columns now",
-        "prepare the statement again, or name the columns instead of *",
-    )
+    let mut info =
+        ErrorInfo::new("ERROR".to_owned(), "0A000".to_owned(), "cached plan must not change result type".to_owned());
+    info.detail = Some("the alias serves a version with other columns now".to_owned());
+    info.hint = Some("prepare the statement again, or name the columns instead of *".to_owned());
+    info.routine = Some("RevalidateCachedQuery".to_owned());
+    PgWireError::UserError(Box::new(info))
 }
 
 fn state_of(failed: &SqlError) -> &'static str {

@@ -26,6 +26,7 @@ use futures::Sink;
 use super::command::Command;
 use super::error::error;
 use super::parameters::Parameters;
+use super::parse::parameters_of;
 use super::service::{Service, check_transaction, fields, show_field};
 
 /// A prepared statement. Cheap to clone.
@@ -85,7 +86,7 @@ impl Service {
         let (parameters, columns) = match &command {
             Command::Query(query) => {
                 let planned = self.plan(client, query.as_ref().clone()).await?;
-                (Parameters::of(planned.plan())?, Some(planned.columns()))
+                (Parameters::of(planned.plan(), parameters_of(sql))?, Some(planned.columns()))
             }
             _ => (Parameters::default(), None),
         };

@@ -11,6 +11,7 @@ mod command;
 mod connection;
 mod error;
 mod extended;
+mod notation;
 mod parameters;
 mod parse;
 mod running;

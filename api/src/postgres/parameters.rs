@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use arrow::datatypes::{DataType, FieldRef};
-use datafusion::common::ParamValues;
 use datafusion::common::tree_node::{TreeNode, TreeNodeRecursion};
+use datafusion::common::{ExprSchema, ParamValues};
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion_postgres::arrow_pg::datatypes::{df, field_into_pg_type, into_pg_type};
 use datafusion_postgres::pgwire::api::Type;
@@ -30,12 +30,13 @@ struct Parameter {
 }
 
 impl Parameters {
-    /// Those in a plan: by what each is compared with or cast to, text where nothing says.
-    pub(super) fn of(plan: &LogicalPlan) -> PgWireResult<Self> {
+    /// Those in a plan: by what each is compared with or cast to, text where nothing says. Of the `written` ones some may have got lost
+    /// on the way to the plan, as what they were compared with is empty.
+    pub(super) fn of(plan: &LogicalPlan, written: usize) -> PgWireResult<Self> {
         let mut fields = plan.get_parameter_fields().map_err(of_engine)?;
         let casts = casts(plan).map_err(of_engine)?;
         let numbers: Vec<usize> = fields.keys().chain(casts.keys()).filter_map(|name| number(name)).collect();
-        let count = numbers.into_iter().max().unwrap_or(0);
+        let count = numbers.into_iter().max().unwrap_or(0).max(written);
         if count > MAX_PARAMETERS {
             return Err(error("54023", format!("${count} is past the last parameter that can be given"), ""));
         }
@@ -89,19 +90,28 @@ fn number(name: &str) -> Option<usize> {
     name.strip_prefix('$')?.parse().ok().filter(|n| *n > 0)
 }
 
-/// What parameters are cast to.
+/// What parameters are cast to, or otherwise have to be: the number of rows of LIMIT, the list of `= ANY`.
 fn casts(plan: &LogicalPlan) -> Result<HashMap<String, DataType>, datafusion::common::DataFusionError> {
     let mut casts = HashMap::new();
     plan.apply_with_subqueries(|node| {
         for expr in node.expressions() {
+            if let (LogicalPlan::Limit(_), Expr::Placeholder(parameter)) = (node, &expr) {
+                casts.insert(parameter.id.clone(), DataType::Int64);
+            }
             expr.apply(|part| {
                 let (inner, kind) = match part {
-                    Expr::Cast(cast) => (&cast.expr, cast.field.data_type()),
-                    Expr::TryCast(cast) => (&cast.expr, cast.field.data_type()),
+                    Expr::Cast(cast) => (cast.expr.as_ref(), cast.field.data_type().clone()),
+                    Expr::TryCast(cast) => (cast.expr.as_ref(), cast.field.data_type().clone()),
+                    Expr::ScalarFunction(call) if call.func.name() == "array_has" && call.args.len() == 2 => {
+                        match of_column(&call.args[1], node) {
+                            Some(kind) => (&call.args[0], DataType::new_list(kind, true)),
+                            None => return Ok(TreeNodeRecursion::Continue),
+                        }
+                    }
                     _ => return Ok(TreeNodeRecursion::Continue),
                 };
-                if let Expr::Placeholder(parameter) = inner.as_ref() {
-                    casts.insert(parameter.id.clone(), kind.clone());
+                if let Expr::Placeholder(parameter) = inner {
+                    casts.insert(parameter.id.clone(), kind);
                 }
                 Ok(TreeNodeRecursion::Continue)
             })?;
@@ -109,4 +119,11 @@ fn casts(plan: &LogicalPlan) -> Result<HashMap<String, DataType>, datafusion::co
         Ok(TreeNodeRecursion::Continue)
     })?;
     Ok(casts)
+}
+
+/// The type of a column of what a node of the plan reads.
+fn of_column(expr: &Expr, node: &LogicalPlan) -> Option<DataType> {
+    let Expr::Column(column) = expr else { return None };
+    let field = node.inputs().into_iter().find_map(|input| input.schema().field_from_column(column).ok())?;
+    Some(field.data_type().clone())
 }

@@ -1,8 +1,8 @@
 //! From a client's text to statements that the engine plans.
 //!
 //! Postgres clients write what DataFusion does not know: `= ANY(array)`, `COLLATE`, functions with their schema, the same column twice.
-//! These notations are put into DataFusion's. Queries of the system catalog alone are rewritten further, as the tools' long queries
-//! need it; a query that reads a table of ours is not, since some of these rewrites leave out what they cannot express. Pure.
+//! These notations are put into DataFusion's. Questions of the system catalog alone are rewritten further (`notation`): there, too, the
+//! answer stays the same, but on what holds in the catalog alone. Pure.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -10,30 +10,40 @@ use std::sync::Arc;
 use datafusion::sql::sqlparser::ast::{Expr, ObjectName, Statement, visit_expressions_mut, visit_relations};
 use datafusion::sql::sqlparser::dialect::PostgreSqlDialect;
 use datafusion::sql::sqlparser::parser::{Parser, ParserError};
+use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 use datafusion_postgres::datafusion_pg_catalog::pg_catalog::PG_CATALOG_TABLES;
 use datafusion_postgres::datafusion_pg_catalog::sql::PostgresCompatibilityParser;
 use datafusion_postgres::datafusion_pg_catalog::sql::rules::{
     AliasDuplicatedProjectionRewrite, CurrentUserVariableToSessionUserFunctionCall, FixArrayLiteral,
-    PrependUnqualifiedPgTableName, RewriteArrayAnyAllOperation, SqlStatementRewriteRule, StripCallableQualifier,
-    StripCollate,
+    FixVersionColumnName, PrependUnqualifiedPgTableName, ResolveUnqualifiedIdentifier, RewriteArrayAnyAllOperation,
+    RewritePgCatalogOperator, RewriteRegCastToSubquery, SqlStatementRewriteRule, StripCallableQualifier, StripCollate,
 };
 use datafusion_postgres::pgwire::error::PgWireResult;
 
 use super::error::error;
+use super::notation;
 
 /// The most statements in one message. Each has the bounds of a query of its own, and all of them start before the first is read.
 const MAX_STATEMENTS: usize = 8;
 
+/// A notation that is put into the engine's.
+type Rule = Arc<dyn SqlStatementRewriteRule>;
+
 /// Reads what clients send.
 pub(super) struct Reader {
-    catalog: PostgresCompatibilityParser,
-    notations: Vec<Arc<dyn SqlStatementRewriteRule>>,
+    /// For texts that the engine's parser does not read.
+    lenient: PostgresCompatibilityParser,
+    /// For all statements.
+    notations: Vec<Rule>,
+    /// For questions of the system catalog, before and after their shapes are rewritten.
+    of_names: Vec<Rule>,
+    of_values: Vec<Rule>,
 }
 
 impl Reader {
     pub(super) fn new() -> Self {
         Reader {
-            catalog: PostgresCompatibilityParser::new(),
+            lenient: PostgresCompatibilityParser::new(),
             notations: vec![
                 Arc::new(AliasDuplicatedProjectionRewrite),
                 Arc::new(RewriteArrayAnyAllOperation),
@@ -42,6 +52,21 @@ impl Reader {
                 Arc::new(FixArrayLiteral),
                 Arc::new(CurrentUserVariableToSessionUserFunctionCall),
                 Arc::new(StripCollate),
+            ],
+            of_names: vec![
+                Arc::new(PrependUnqualifiedPgTableName),
+                Arc::new(StripCallableQualifier),
+                Arc::new(StripCollate),
+                Arc::new(RewritePgCatalogOperator),
+            ],
+            of_values: vec![
+                Arc::new(AliasDuplicatedProjectionRewrite),
+                Arc::new(ResolveUnqualifiedIdentifier),
+                Arc::new(RewriteArrayAnyAllOperation),
+                Arc::new(FixArrayLiteral),
+                Arc::new(CurrentUserVariableToSessionUserFunctionCall),
+                Arc::new(RewriteRegCastToSubquery::new()),
+                Arc::new(FixVersionColumnName),
             ],
         }
     }
@@ -52,19 +77,22 @@ impl Reader {
             return Err(error("54001", refusal.to_string(), "write it shorter"));
         }
         let invalid = |failed: ParserError| error("42601", failed.to_string(), "");
-        let written = match Parser::parse_sql(&PostgreSqlDialect {}, sql) {
-            Ok(statements) if statements.iter().any(reads_ours) => statements,
-            Ok(_) => return self.catalog.parse(sql).map_err(invalid).map(with_backslashes).and_then(few),
+        let statements = match Parser::parse_sql(&PostgreSqlDialect {}, sql) {
+            Ok(statements) => statements.into_iter().map(|statement| self.noted(statement)).collect(),
             // What is no SQL to anybody is told with its place, which the other parser does not know.
-            Err(failed) => {
-                return self.catalog.parse(sql).map_err(|_| invalid(failed)).map(with_backslashes).and_then(few);
-            }
+            Err(failed) => self.lenient.parse(sql).map_err(|_| invalid(failed))?,
         };
-        few(with_backslashes(written.into_iter().map(|statement| self.noted(statement)).collect()))
+        few(with_backslashes(statements))
     }
 
     fn noted(&self, statement: Statement) -> Statement {
-        self.notations.iter().fold(statement, |statement, notation| notation.rewrite(statement))
+        let by = |rules: &[Rule], statement| rules.iter().fold(statement, |statement, rule| rule.rewrite(statement));
+        if reads_ours(&statement) {
+            return by(&self.notations, statement);
+        }
+        let mut statement = by(&self.of_names, statement);
+        notation::rewrite(&mut statement);
+        by(&self.of_values, statement)
     }
 }
 
@@ -117,10 +145,24 @@ fn is_function(name: &ObjectName) -> bool {
     ["generate_series", "string_to_array", "pg_get_keywords"].contains(&name.to_string().to_lowercase().as_str())
 }
 
+/// The highest number of a parameter in a text.
+pub(super) fn parameters_of(sql: &str) -> usize {
+    let Ok(parser) = Parser::new(&PostgreSqlDialect {}).try_with_sql(sql) else { return 0 };
+    let number = |token: TokenWithSpan| match token.token {
+        Token::Placeholder(name) => name.strip_prefix('$')?.parse().ok(),
+        _ => None,
+    };
+    parser.into_tokens().into_iter().filter_map(number).max().unwrap_or(0)
+}
+
 /// True for a statement that reads the system catalog.
 pub(super) fn reads_catalog(statement: &Statement) -> bool {
-    visit_relations(statement, |name| if is_catalog(name) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
-        .is_break()
+    let is_keywords = |name: &ObjectName| name.to_string().eq_ignore_ascii_case("pg_get_keywords");
+    visit_relations(statement, |name| match is_catalog(name) || is_keywords(name) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    })
+    .is_break()
 }
 
 fn is_catalog(name: &ObjectName) -> bool {
@@ -159,5 +201,11 @@ mod tests {
         assert!(Reader::new().read("-- nothing").unwrap().is_empty());
         assert!(Reader::new().read(&"select 1;".repeat(9)).is_err());
         assert!(Reader::new().read("selct").is_err());
+    }
+
+    #[test]
+    fn parameters_are_counted_as_they_are_written() {
+        assert_eq!(parameters_of("SELECT $2 FROM pg_trigger WHERE a = '$9' AND b = $10 -- $11"), 10);
+        assert_eq!(parameters_of("SELECT 1"), 0);
     }
 }

@@ -14,12 +14,13 @@ use super::error::error;
 pub(super) const SERVER_VERSION: &str = "16.6";
 
 /// The settings that there are, with what they say where a session says nothing.
-const DEFAULTS: [(&str, &str); 29] = [
+const DEFAULTS: [(&str, &str); 33] = [
     ("application_name", ""),
     ("bytea_output", "hex"),
     ("client_encoding", "UTF8"),
     ("client_min_messages", "notice"),
     ("datestyle", "ISO, YMD"),
+    ("default_table_access_method", "heap"),
     ("default_transaction_isolation", "read committed"),
     ("default_transaction_read_only", "on"),
     ("extra_float_digits", "1"),
@@ -28,13 +29,16 @@ const DEFAULTS: [(&str, &str); 29] = [
     ("integer_datetimes", "on"),
     ("intervalstyle", "postgres"),
     ("is_superuser", "off"),
+    ("jit", "off"),
     ("lc_collate", "C"),
     ("lc_ctype", "C"),
     ("lc_messages", "C"),
     ("lc_monetary", "C"),
     ("lock_timeout", "0"),
     ("max_identifier_length", "63"),
+    ("max_index_keys", "32"),
     ("scram_iterations", "4096"),
+    ("row_security", "on"),
     ("search_path", "live"),
     ("server_encoding", "UTF8"),
     ("server_version", SERVER_VERSION),
@@ -65,6 +69,17 @@ const REPORTED: [&str; 15] = [
     "TimeZone",
 ];
 
+/// The settings that change what a client gets.
+const EFFECTIVE: [&str; 7] = [
+    "bytea_output",
+    "client_encoding",
+    "datestyle",
+    "extra_float_digits",
+    "intervalstyle",
+    "statement_timeout",
+    "timezone",
+];
+
 /// What a session has said, by lower-case name. Shared with the protocol, which writes values by it.
 type Said = HashMap<String, String>;
 
@@ -79,8 +94,22 @@ pub(super) fn get<'a>(said: &'a Said, name: &str) -> Option<&'a str> {
     if name == "session_authorization" {
         return said.get("user").map(String::as_str);
     }
-    let default = || DEFAULTS.iter().find(|(known, _)| *known == name).map(|(_, value)| *value);
-    said.get(&name).map(String::as_str).or_else(default)
+    said.get(&name).map(String::as_str).or_else(|| default(&name))
+}
+
+/// The value of a setting of which a session says nothing.
+pub(super) fn default(name: &str) -> Option<&'static str> {
+    DEFAULTS.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+}
+
+/// True for a setting that changes what a client gets.
+pub(super) fn has_effect(name: &str) -> bool {
+    EFFECTIVE.iter().any(|effective| effective.eq_ignore_ascii_case(name))
+}
+
+/// All settings that there are, with their values.
+pub(super) fn all(said: &Said) -> impl Iterator<Item = (&'static str, &str)> {
+    DEFAULTS.iter().map(|(name, value)| (*name, said.get(*name).map_or(*value, String::as_str)))
 }
 
 /// Remembers a value; `None` goes back to the default. Gives the name and value that the client is to be told, if it is.

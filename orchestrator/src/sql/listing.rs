@@ -18,6 +18,8 @@ pub struct SqlTable {
     pub name: String,
     /// Its columns.
     pub columns: SchemaRef,
+    /// Which of them are its key, in key order: no two rows have the same. They may be NULL. Empty where there is no such key.
+    pub key: Vec<usize>,
 }
 
 impl SqlTables {
@@ -28,6 +30,7 @@ impl SqlTables {
                 schema,
                 name: name.clone(),
                 columns: table.schema().columns().clone(),
+                key: table.schema().key().to_vec(),
             };
             tables.iter().map(table).collect::<Vec<_>>()
         };
@@ -48,5 +51,7 @@ async fn topics(log: &Log) -> Result<Vec<SqlTable>, SqlError> {
 fn topic(topic: &Topic) -> Option<SqlTable> {
     let columns = topic.config.schema.as_ref().map(|schema| schema.columns()).unwrap_or_default();
     let columns = Decoder::new(columns).ok()?.input_schema();
-    Some(SqlTable { schema: catalog::LOG, name: topic.name.to_string(), columns })
+    // No two records have the same place.
+    let key = ["_partition", "_offset"].iter().filter_map(|name| columns.index_of(name).ok()).collect();
+    Some(SqlTable { schema: catalog::LOG, name: topic.name.to_string(), columns, key })
 }

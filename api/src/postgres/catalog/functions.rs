@@ -1,12 +1,11 @@
 //! Functions that Postgres clients call and DataFusion has not. Most have one answer here: there are no indexes, no comments, no
 //! roles. Pure.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array, ArrayRef, AsArray, BooleanArray, ListBuilder, StringArray, StringBuilder};
-use arrow::compute::cast;
-use arrow::datatypes::{DataType, Field, Int64Type};
+use arrow::array::{Array, ArrayRef, AsArray, ListBuilder, StringArray, StringBuilder};
+use arrow::datatypes::{DataType, Field};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::execution::FunctionRegistry;
 use datafusion::logical_expr::{
@@ -19,7 +18,7 @@ use super::super::settings;
 use super::{DATABASE, LIVE, SYSTEM};
 
 /// Functions that give a text that is not there.
-const NO_TEXT: [&str; 17] = [
+const NO_TEXT: [&str; 18] = [
     "col_description",
     "inet_client_addr",
     "inet_server_addr",
@@ -27,8 +26,9 @@ const NO_TEXT: [&str; 17] = [
     "pg_get_function_arguments",
     "pg_get_function_identity_arguments",
     "pg_get_function_result",
+    "pg_advisory_unlock_all",
+    "pg_get_function_sqlbody",
     "pg_get_functiondef",
-    "pg_get_indexdef",
     "pg_get_ruledef",
     "pg_get_serial_sequence",
     "pg_get_statisticsobjdef",
@@ -40,16 +40,30 @@ const NO_TEXT: [&str; 17] = [
 ];
 
 /// Functions that give a number that is not known; clients ask for types of extensions, of which there are none.
-const NO_NUMBER: [&str; 5] =
-    ["inet_client_port", "inet_server_port", "pg_database_size", "pg_table_size", "to_regtype"];
+const NO_NUMBER: [&str; 9] = [
+    "inet_client_port",
+    "inet_server_port",
+    "pg_char_to_encoding",
+    "pg_database_size",
+    "pg_indexes_size",
+    "pg_table_size",
+    "pg_tablespace_size",
+    "to_regnamespace",
+    "to_regtype",
+];
 
 /// Functions that say yes of everything.
-const YES: [&str; 6] = [
+const YES: [&str; 11] = [
     "pg_collation_is_visible",
+    "pg_conversion_is_visible",
     "pg_function_is_visible",
     "pg_opclass_is_visible",
     "pg_operator_is_visible",
+    "pg_opfamily_is_visible",
     "pg_ts_config_is_visible",
+    "pg_ts_dict_is_visible",
+    "pg_ts_parser_is_visible",
+    "pg_ts_template_is_visible",
     "pg_type_is_visible",
 ];
 
@@ -65,12 +79,12 @@ impl Functions {
         let mut all = vec![
             told("version", ScalarValue::from(version)),
             told("current_schema", ScalarValue::from(LIVE)),
+            told("getdatabaseencoding", ScalarValue::from("UTF8")),
             told("pg_get_userbyid", ScalarValue::from(DATABASE)),
             told("pg_my_temp_schema", ScalarValue::Int32(Some(0))),
             current_schemas(),
             pg_catalog::create_current_database_udf(DATABASE),
-            pg_catalog::create_pg_table_is_visible(),
-            pg_catalog::format_type::create_format_type_udf(),
+            format_type(),
             pg_catalog::pg_get_expr_udf::create_pg_get_expr_udf(),
             pg_catalog::create_pg_get_partkeydef_udf(),
             pg_catalog::create_pg_relation_is_publishable_udf(),
@@ -80,7 +94,6 @@ impl Functions {
             pg_catalog::create_pg_relation_size_udf(),
             pg_catalog::create_pg_total_relation_size_udf(),
             pg_catalog::create_pg_stat_get_numscans(),
-            pg_catalog::create_pg_get_constraintdef(),
             pg_catalog::create_pg_get_partition_ancestors_udf(),
             quote_ident_udf::create_quote_ident_udf(),
             quote_ident_udf::create_parse_ident_udf(),
@@ -104,6 +117,7 @@ impl Functions {
             told("session_user", ScalarValue::from(user)),
             told("current_user", ScalarValue::from(user)),
             setting(said),
+            set_config(),
         ];
         let state = context.state_ref();
         let mut state = state.write();
@@ -114,17 +128,40 @@ impl Functions {
     }
 }
 
-/// `pg_table_is_visible` where it is asked: true of these tables.
-pub(super) fn register_visible(context: &SessionContext, visible: BTreeSet<i32>) {
-    let is_visible = move |args: &[ColumnarValue]| {
-        let oids = cast(&ColumnarValue::values_to_arrays(args)?[0], &DataType::Int64)?;
-        let oids = oids.as_primitive::<Int64Type>();
-        let found = oids.iter().map(|oid| oid.map(|oid| i32::try_from(oid).is_ok_and(|oid| visible.contains(&oid))));
-        Ok(ColumnarValue::Array(Arc::new(BooleanArray::from_iter(found)) as ArrayRef))
-    };
-    let kind = vec![DataType::Int32];
-    let name = "pg_table_is_visible";
-    context.register_udf(create_udf(name, kind, DataType::Boolean, Volatility::Stable, Arc::new(is_visible)));
+/// `format_type(type, modifier)`, as the library tells it, which knows no records.
+fn format_type() -> ScalarUDF {
+    let known = pg_catalog::format_type::create_format_type_udf();
+    FormatType { signature: known.signature().clone(), known }.into()
+}
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct FormatType {
+    known: ScalarUDF,
+    signature: Signature,
+}
+
+impl ScalarUDFImpl for FormatType {
+    fn name(&self) -> &str {
+        "format_type"
+    }
+
+    fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
+        Ok(DataType::Utf8)
+    }
+
+    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        let told = self.known.invoke_with_args(args)?.into_array(1)?;
+        let told = told.as_string::<i32>().iter().map(|name| match name {
+            Some("oid(2249)") => Some("record"),
+            Some("oid(2287)") => Some("record[]"),
+            other => other,
+        });
+        Ok(ColumnarValue::Array(Arc::new(StringArray::from_iter(told))))
+    }
 }
 
 /// A function with one answer, whatever it is asked.
@@ -218,4 +255,17 @@ impl ScalarUDFImpl for CurrentSetting {
         }
         Ok(ColumnarValue::Array(Arc::new(StringArray::from(values))))
     }
+}
+
+/// `set_config(name, value, …)`, which drivers call for settings that mean nothing here: it gives the value back. `SET` it is for others.
+fn set_config() -> ScalarUDF {
+    let give = |args: &[ColumnarValue]| {
+        let args = ColumnarValue::values_to_arrays(args)?;
+        if let Some(name) = args[0].as_string::<i32>().iter().flatten().find(|name| settings::has_effect(name)) {
+            return exec_err!("\"{name}\" is set by SET here, not by set_config()");
+        }
+        Ok(ColumnarValue::Array(args[1].clone()))
+    };
+    let kinds = vec![DataType::Utf8, DataType::Utf8, DataType::Boolean];
+    create_udf("set_config", kinds, DataType::Utf8, Volatility::Volatile, Arc::new(give))
 }

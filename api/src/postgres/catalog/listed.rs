@@ -1,4 +1,4 @@
-//! The tables that `pg_catalog` tells of: those of the last look.
+//! The tables that the library's part of `pg_catalog` tells of: those of the last look.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, RwLock};
@@ -10,10 +10,8 @@ use datafusion::datasource::TableType;
 use datafusion_postgres::datafusion_pg_catalog::pg_catalog::catalog_info::CatalogInfo;
 use rekap_orchestrator::SqlTable;
 
-use super::{DATABASE, INFORMATION, LIVE, SYSTEM};
-
-/// The schemas that there always are.
-const SCHEMAS: [&str; 5] = [LIVE, "log", "version", SYSTEM, INFORMATION];
+use super::DATABASE;
+use super::objects::SCHEMAS;
 
 type Tables = BTreeMap<(&'static str, String), SchemaRef>;
 
@@ -40,7 +38,7 @@ impl CatalogInfo for Listed {
     }
 
     async fn schema_names(&self, _: &str) -> Result<Option<Vec<String>>> {
-        Ok(Some(SCHEMAS.map(str::to_owned).to_vec()))
+        Ok(Some(SCHEMAS.map(|(name, _)| name.to_owned()).to_vec()))
     }
 
     async fn table_names(&self, _: &str, schema: &str) -> Result<Option<Vec<String>>> {
@@ -49,8 +47,8 @@ impl CatalogInfo for Listed {
     }
 
     async fn table_schema(&self, _: &str, schema: &str, table: &str) -> Result<Option<SchemaRef>> {
-        let schema = SCHEMAS.into_iter().find(|known| *known == schema);
-        Ok(schema.and_then(|schema| self.tables().get(&(schema, table.to_owned())).cloned()))
+        let schema = SCHEMAS.into_iter().find(|(known, _)| *known == schema);
+        Ok(schema.and_then(|(schema, _)| self.tables().get(&(schema, table.to_owned())).cloned()))
     }
 
     async fn table_type(&self, _: &str, _: &str, _: &str) -> Result<Option<TableType>> {
