@@ -52,6 +52,7 @@ const TELL = {
   "topic.changed": (e) => ["ring", "quiet", `topic ${e.topic} changed`],
   "topic.deleted": (e) => ["cross", "bad", `topic ${e.topic} deleted`],
   "topic.lost": (e) => ["cross", "bad", `topic ${e.topic} is not in the log any more, and nobody deleted it`],
+  "topic.appended": (e) => ["check", "quiet", `${e.appended} records appended to topic ${e.topic}`],
   "topic.mirrored": (e) => ["check", "quiet", `topic ${e.topic} mirrored up to its end`],
   "job.policy_changed": () => ["ring", "quiet", "the policy of promotion changed"],
   "job.frozen": (e) => ["pause", "warn", `frozen until ${time(e.until)}`],
@@ -59,7 +60,7 @@ const TELL = {
   "job.deleted": () => ["cross", "bad", "job deleted"],
   "token.created": (e) => ["check", "calm", `token ${e.id} made for ${e.name}, ${e.role}`],
   "token.revoked": (e) => ["cross", "warn", `token ${e.id} revoked`],
-  "request.answered": () => ["ring", "quiet", "a repeated request was answered"],
+  "request.answered": () => ["ring", "quiet", "a request was answered that changed nothing"],
 };
 
 const moved = (swaps = []) => swaps.map((swap) => `${swap.job} to v${swap.to}`).join(", ");

@@ -115,8 +115,9 @@ impl Book {
         let (what, answer) = decide(&state, now)?;
         let what = match (what, &by.request) {
             (Some(what), _) => what,
-            (None, Some(_)) => What::Answered {},
-            (None, None) => return Ok(answer),
+            (None, None) if by.note.is_none() => return Ok(answer),
+            // Nothing happened, and what was said about it is kept all the same.
+            (None, _) => What::Answered {},
         };
         let request = by.request.as_ref().map(|request| keep(request, &answer)).transpose()?;
         let draft = Draft {

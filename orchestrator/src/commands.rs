@@ -41,8 +41,9 @@ impl Orchestrator {
         self.admit_checks(&spec, compiled.table_schema()).await?;
         self.admit_actions(&spec, compiled.table_schema()).await?;
         let start = self.start_of(&spec, &topics, None).await?;
-        let digest = compiled.digest().to_string();
-        let warnings = compiled.warnings().to_vec();
+        let digest = decide::known_digest(&self.state(), &spec.name, digests(&compiled));
+        let mut warnings = compiled.warnings().to_vec();
+        let gone = self.history_gone(&self.state(), &spec, &topics).await?;
         let job = spec.name.clone();
         let asked = by.clone();
         let deployed = self.write(&asked, &job, move |state, _| {
@@ -55,6 +56,7 @@ impl Orchestrator {
                 DeployDecision::Policy(version, what) => (version, Some(what), false),
                 DeployDecision::New(version, what) => (version, Some(what), true),
             };
+            warnings.extend(gone.into_iter().filter(|_| created));
             let policy_changed = matches!(what, Some(What::PolicyChanged { .. }));
             Ok((what, Deployed { job: spec.name, version, digest, created, policy_changed, warnings }))
         });
@@ -317,6 +319,11 @@ impl Orchestrator {
         let planned = plan_live_checks(new, after.iter().copied()).await;
         planned.map_err(|why| refused("promote.watch.checks", &after, why))
     }
+}
+
+/// The digests of a compiled job: as they are taken now, and as they were.
+pub(crate) fn digests(compiled: &CompiledJob) -> [String; 2] {
+    [compiled.digest().to_string(), compiled.former_digest().to_string()]
 }
 
 fn to_json<V: Serialize>(view: &V) -> Result<Value, Rejection> {

@@ -320,6 +320,14 @@ pub enum What {
         /// How far the cold tier reached afterwards.
         mirrored_to: Positions,
     },
+    /// Somebody appended records and said something about it. Recorded after they were acknowledged.
+    #[serde(rename = "topic.appended")]
+    TopicAppended {
+        /// The topic.
+        topic: TopicName,
+        /// How many records.
+        appended: u64,
+    },
     /// A schedule is there that was not, or not so. From here on the times at which it was not run are known.
     #[serde(rename = "schedule.set")]
     ScheduleSet {
@@ -343,7 +351,7 @@ pub enum What {
         /// Its id.
         id: String,
     },
-    /// A request was answered without changing anything; only its idempotency key is kept.
+    /// A request was answered without changing anything; its idempotency key and its note are kept.
     #[serde(rename = "request.answered")]
     Answered {},
 }
@@ -400,6 +408,9 @@ pub struct Swap {
     /// How many offsets each partition stepped back, where it did.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub stepped_back: SteppedBack,
+    /// The version that serves now was paused, and reads on.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub resumed: bool,
 }
 
 /// One job's part of a group's swap.

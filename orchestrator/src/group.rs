@@ -20,6 +20,7 @@ use crate::gate::Gate;
 use crate::state::State;
 use crate::swap::{
     Meeting, PROMOTION_LIMIT, Places, ROLLBACK_LIMIT, has_actions, meet, millis, stepped_back, still_as_ordered, swap,
+    warnings,
 };
 use crate::views::{GroupJob, GroupMoved, GroupSwapped, GroupView};
 use crate::{By, Conditions, Orchestrator, Rejection};
@@ -180,7 +181,8 @@ pub(crate) fn moved(
         let job = still_as_ordered(state, &order)?;
         let swap: Swap = swap(job, now, &order, places, held_ms, back.clone());
         let (name, generation) = (order.job.clone(), swap.generation);
-        jobs.push(GroupMoved { job: name.clone(), serving: order.to, generation, stepped_back: back });
+        let warnings = warnings(&swap);
+        jobs.push(GroupMoved { job: name.clone(), serving: order.to, generation, stepped_back: back, warnings });
         swaps.push(Moved { job: name, swap: Box::new(swap) });
     }
     Ok((swaps, GroupSwapped { group: group.to_owned(), jobs, swap_ms: held_ms }))

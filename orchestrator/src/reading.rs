@@ -9,7 +9,7 @@ use rekap_tiered_storage::{Partition, Tier, Timestamp, TopicName};
 use crate::fleet::Member;
 use crate::phase::{Phase, Run, Standing, phase};
 use crate::ready::Conditions;
-use crate::state::{Job, Role, Version};
+use crate::state::{Job, Version};
 use crate::steward::run_of;
 use crate::verify::Report;
 use crate::views::{
@@ -49,8 +49,11 @@ impl Orchestrator {
         let state = self.state();
         let job = state.job(job)?;
         let version = job.version(number)?;
-        let missing = || Rejection::NotVerified { job: job.name.clone(), version: number };
-        self.verification_view(job, version).ok_or_else(missing)
+        match self.verification_view(job, version) {
+            Some(view) => Ok(view),
+            None if version.is_on_its_way() => Ok(VerificationView::running(number)),
+            None => Err(Rejection::NotVerified { job: job.name.clone(), version: number }),
+        }
     }
 
     pub(crate) fn job_view(&self, job: &Job) -> JobView {
@@ -71,10 +74,7 @@ impl Orchestrator {
 
     fn rollback_view(&self, job: &Job) -> RollbackView {
         let to = job.before();
-        let until = to.and_then(|version| match version.role {
-            Role::Standby { until } => Some(until),
-            _ => None,
-        });
+        let until = to.and_then(|version| job.kept_until(version, self.clock.now()));
         let target = decide::roll_back(job, None);
         RollbackView {
             possible: target.is_ok(),
@@ -135,10 +135,7 @@ impl Orchestrator {
             deployed_at: version.deployed_at,
             left_out: (*version.left_out).clone(),
             max_records_per_s: version.max_records_per_s,
-            until: match version.role {
-                Role::Standby { until } => Some(until),
-                _ => None,
-            },
+            until: job.kept_until(version, self.clock.now()),
             positions: table.positions.clone(),
             progress: self.progress(version, member.as_ref()),
             lag_ms: self.lag_ms(job, version),
@@ -192,6 +189,7 @@ impl Orchestrator {
             return None;
         }
         Some(VerificationView {
+            version: version.number,
             state,
             against: verified.and_then(|verified| verified.against),
             at: verified.map(|verified| verified.at),

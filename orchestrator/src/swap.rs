@@ -246,6 +246,10 @@ impl Orchestrator {
         let attempt = to_member.attempt;
         let order = Order { job: job.clone(), from: Some(from), to, attempt, cause, forced: vec![] };
         let exact = has_actions(&state, &order);
+        if let Some(runner) = to_member.runner.as_ref().filter(|_| version.paused) {
+            // It will go on anyway, and may get there in time. Should nothing come of the rollback, the steward pauses it again.
+            runner.resume();
+        }
         let meeting = meet(from_member.as_ref(), &to_member, version, left, exact).await;
         let positions = to_member.positions();
         let stepped_back = stepped_back(&meeting.target, &version.positions_within(&positions, &meeting.target));
@@ -288,8 +292,8 @@ pub(crate) fn back(
 ) -> Outcome<RolledBack> {
     let job = still_as_ordered(state, &order)?;
     let swap = swap(job, now, &order, places, held_ms, stepped_back.clone());
-    let (serving, generation) = (order.to, swap.generation);
-    let answer = RolledBack { job: order.job, serving, generation, swap_ms: held_ms, stepped_back };
+    let (serving, generation, warnings) = (order.to, swap.generation, warnings(&swap));
+    let answer = RolledBack { job: order.job, serving, generation, swap_ms: held_ms, stepped_back, warnings };
     Ok((Some(What::RolledBack(Box::new(swap))), answer))
 }
 
@@ -312,7 +316,14 @@ pub(crate) fn swap(
         forced: order.forced.clone(),
         held_at,
         stepped_back,
+        resumed: job.versions.get(&order.to).is_some_and(|version| version.paused),
     }
+}
+
+/// What whoever moved the alias should know.
+pub(crate) fn warnings(swap: &Swap) -> Vec<String> {
+    let resumed = || format!("version {} was paused, and reads on since the alias points at it", swap.to);
+    swap.resumed.then(resumed).into_iter().collect()
 }
 
 /// The job, if what the order rests on is still so: a version may have been aborted or replayed, or

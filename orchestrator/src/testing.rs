@@ -85,6 +85,7 @@ pub(crate) fn swap(from: Option<u32>, to: u32, generation: u64, until: Timestamp
         forced: vec![],
         held_at: Positions::new(),
         stepped_back: SteppedBack::new(),
+        resumed: false,
     })
 }
 

@@ -28,6 +28,14 @@ impl Orchestrator {
         self.tell(by, What::TopicMirrored { topic: topic.clone(), mirrored_to }).await
     }
 
+    /// Tells that somebody appended records, and what they said about it. Without a note there is nothing to tell.
+    pub async fn topic_appended(&self, topic: &TopicName, appended: u64, by: &By) -> Result<(), Rejection> {
+        match by.note {
+            Some(_) => self.tell(by, What::TopicAppended { topic: topic.clone(), appended }).await,
+            None => Ok(()),
+        }
+    }
+
     /// Deletes a topic that no version reads.
     pub async fn delete_topic(&self, topic: &Topic, by: &By) -> Result<(), Rejection> {
         let what = What::TopicDeleted { topic: topic.name.clone(), incarnation: topic.incarnation };

@@ -117,6 +117,19 @@ async fn exit_codes_tell_a_script_how_it_went() {
     assert!(refused.stderr.contains("now()"), "the refusal names what is wrong:\n{}", refused.stderr);
     world.cli(&["topic", "show", "nothing"]).run().await.exits(1);
     Cli::new("http://127.0.0.1:1", &["jobs"]).run().await.exits(4);
+    fs::create_dir_all(world.folder().join("bad")).expect("a folder");
+    let bad = world.folder().join("bad").to_str().expect("UTF-8").to_owned();
+    for (job_file, says, remedy) in [
+        ("name = ", "job.toml", "correct the TOML"),
+        ("query = \"query.sql\"", "`name` is missing", "write name"),
+        ("name = \"bad\"\nquery = \"nope.sql\"", "nope.sql is not there", "write the SELECT there"),
+    ] {
+        fs::write(world.folder().join("bad/job.toml"), job_file).expect("a file");
+        let told = world.cli(&["deploy", &bad]).run().await.exits(2);
+        assert!(told.stderr.contains(says) && told.stderr.contains(remedy), "{job_file}: {}", told.stderr);
+    }
+    let nowhere = world.cli(&["plan", "/nowhere/at/all"]).run().await.exits(2);
+    assert!(nowhere.stderr.contains("/nowhere/at/all") && nowhere.stderr.contains("rekap new"), "{}", nowhere.stderr);
     let good = job_folder(&world.folder().join("bpi"), "SELECT _key, count(*) AS n FROM ticks GROUP BY _key");
     world.cli(&["deploy", &good]).run().await.exits(0);
     world.cli(&["wait", "bpi@1", "--for", "Retired", "--timeout", "200ms"]).run().await.exits(5);

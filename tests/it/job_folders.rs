@@ -67,7 +67,8 @@ async fn what_is_wrong_with_a_case_is_said_with_its_file() {
     let folder = home.path().join("climate");
     let dir = utf8(&folder);
     let nowhere = alone(&["test", utf8(&repository().join("docs"))]).await;
-    assert_eq!(nowhere.code, 1, "a folder without job.toml: {}", nowhere.stderr);
+    assert_eq!(nowhere.code, 2, "a folder without job.toml: {}", nowhere.stderr);
+    assert!(nowhere.stderr.contains("job.toml is not there"), "{}", nowhere.stderr);
     alone(&["new", dir]).await.exits(0);
     let twice = alone(&["new", dir]).await.exits(2);
     assert!(twice.stderr.contains("job.toml already"), "{}", twice.stderr);

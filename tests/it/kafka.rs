@@ -203,6 +203,9 @@ async fn a_topic_that_others_made_is_read_and_when_it_is_made_again_its_versions
     })
     .await;
     assert_eq!((&status["key"], &status["schema"]), (&json!([]), &Value::Null));
+    // Who reads others' records may say once how they are keyed.
+    world.put("topics/others", &json!({"key": ["k"]})).await.is(200);
+    world.put("topics/others", &json!({"key": ["n"]})).await.refused(409, "KEY_FIXED");
     let names = world.get("topics").await.ok();
     let internal = |topic: &Value| topic["topic"].as_str().is_some_and(|name| name.starts_with("__"));
     assert!(!names["topics"].as_array().expect("a list").iter().any(internal), "{names}");

@@ -131,6 +131,71 @@ async fn after_its_window_a_rollback_is_refused_and_a_replay_of_the_same_version
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_rollback_to_a_version_that_was_paused_lets_it_read_on_and_says_so() {
+    let world = World::start().await;
+    let mut ledger = Ledger::open(&world, "counters", 2).await;
+    ledger.append(&world, 200).await;
+    world.deploy_first(&job("counts", 1)).await;
+    world.deploy_and_promote(&job("counts", 2)).await;
+    world.post("jobs/counts/versions/1/pause", &json!({})).await.is(200);
+    ledger.append(&world, 200).await;
+    world.rows_at_end("counts", "counters").await;
+    let back = world.roll_back("counts").await;
+    assert!(back["warnings"][0].as_str().is_some_and(|told| told.contains("version 1 was paused")), "{back}");
+    let rows = world.rows_at_end("counts", "counters").await;
+    assert!(rows.iter().all(|row| row["made_by"] == 1), "{rows:?}");
+    let told = world.get("jobs/counts/history?first=newest&limit=1").await.ok();
+    assert_eq!((&told["events"][0]["type"], &told["events"][0]["resumed"]), (&json!("job.rolled_back"), &json!(true)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_freeze_that_outlives_the_rollback_window_is_when_the_way_back_ends() {
+    let world = world().await;
+    world.deploy_first(&job("counts", 1)).await;
+    world.deploy_and_promote(&job("counts", 2)).await;
+    let (window, freeze) = ("2099-01-01T00:00:00Z", "2099-06-01T00:00:00Z");
+    world.post("jobs/counts/rollback-window", &json!({"until": window})).await.is(200);
+    assert_eq!(world.job("counts").await["rollback"]["until"], window);
+    world.post("jobs/counts/freeze", &json!({"until": freeze})).await.is(200);
+    assert_eq!(world.job("counts").await["rollback"]["until"], freeze);
+    assert_eq!(world.version("counts", 1).await["until"], freeze);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_a_promotion_when_ready_is_armed_even_when_it_is_ready_and_it_serves_at_once() {
+    let world = world().await;
+    world.deploy_first(&job("counts", 1)).await;
+    let second = world.deploy(&job("counts", 2)).await;
+    let path = format!("jobs/counts/versions/{second}");
+    let verification = world.get(&format!("{path}/verification")).await.is(200);
+    assert!(verification["state"] == "running" || verification["state"] == "done", "{verification}");
+    world.until_phase("counts", second, "Ready").await;
+    assert_eq!(world.get(&format!("{path}/verification")).await.is(200)["state"], "done");
+    let armed = world.post(&format!("{path}/promote"), &json!({"when_ready": true})).await.is(202);
+    assert_eq!((&armed["armed"], &armed["version"]), (&json!(true), &json!(second)), "{armed}");
+    world.until_serving("counts", second).await;
+    let serves = world.post(&format!("{path}/promote"), &json!({"when_ready": true})).await.is(200);
+    assert_eq!(serves["serving"], second);
+    let third = world.deploy(&job("counts", 3)).await;
+    world.until_phase("counts", third, "Ready").await;
+    let promote = format!("counts@{third}");
+    world.cli(&["promote", &promote, "--when-ready", "--watch"]).run().await.exits(0);
+    assert_eq!(world.job("counts").await["serving"], third);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_said_about_a_command_that_changes_nothing_is_kept() {
+    let world = world().await;
+    world.deploy_first(&job("counts", 1)).await;
+    world.deploy(&job("counts", 2)).await;
+    world.post("jobs/counts/versions/2/abort", &json!({})).await.is(200);
+    world.post("jobs/counts/versions/2/retire", &json!({"note": "it was wrong anyway"})).await.is(200);
+    let last = world.get("audit?first=newest&limit=1").await.ok();
+    let event = &last["events"][0];
+    assert_eq!((&event["type"], &event["note"]), (&json!("request.answered"), &json!("it was wrong anyway")), "{last}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_group_that_has_moved_since_it_was_looked_at_is_neither_promoted_nor_rolled_back() {
     let world = world().await;
     let of_group = |name: &str, version| job(name, version).promote("group", json!("prices"));

@@ -1,7 +1,7 @@
 //! What a promotion rests on, and what can be done after it: gaps that were accepted, plans that have moved, groups, what is watched,
 //! and the catalog brought back from its copy.
 
-use rekap_tests::{Candles, Events, Job, Ledger, Trades, World, int, list, until};
+use rekap_tests::{Candles, Events, Job, Ledger, Trades, World, WorldConfig, int, list, until};
 use serde_json::{Value, json};
 
 /// Each row says which version made it.
@@ -56,6 +56,26 @@ async fn a_version_does_without_lost_offsets_only_when_it_is_told_to_and_says_so
     world.post("jobs/counts/versions/1/promote", &json!({"force": ["no_gap"]})).await.is(200);
     let promoted = history(&world, "counts").await.into_iter().find(|event| event["type"] == "job.promoted");
     assert_eq!(promoted.expect("it was promoted")["forced"], json!(["no_gap"]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_plan_and_a_deploy_warn_of_history_that_is_gone_and_was_read() {
+    let more = "[log]\nkind = \"embedded\"\nretention_waits_for_mirror = false\n";
+    let world = World::with(WorldConfig { more, ..WorldConfig::default() }).await;
+    let mut ledger = Ledger::open(&world, "counters", 1).await;
+    ledger.append(&world, 10).await;
+    let job = |version| Job::new("counts", &counting("counters", version)).reads("counters");
+    assert_eq!(world.post("jobs/counts/plan", &job(1).body()).await.ok()["warnings"], json!([]));
+    world.deploy_first(&job(1)).await;
+    world.rows_at_end("counts", "counters").await;
+    world.drop_hot_copy("counters").await;
+    let before = format!("history of `counters` is gone: partition 0 before {}; ", ledger.events());
+    let expected = json!([format!("{before}the table will be without it; version 1, which serves, has read it")]);
+    let plan = world.post("jobs/counts/plan", &job(2).body()).await.ok();
+    assert_eq!(plan["warnings"], expected, "{plan}");
+    let deployed = world.post("jobs/counts/versions", &job(2).body()).await.is(201);
+    assert_eq!(deployed["warnings"], expected, "{deployed}");
+    assert_eq!(world.post("jobs/counts/versions", &job(2).body()).await.is(200)["warnings"], json!([]));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -133,6 +133,28 @@ async fn bad_topics_are_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_topics_key_changes_only_while_nothing_goes_by_it() {
+    let world = world().await;
+    world.put("topics/ticks", &json!({"key": ["currency"], "retention_ms": 86_400_000})).await.is(200);
+    world.put("topics/ticks", &json!({"key": ["n"]})).await.refused(409, "KEY_FIXED");
+    world.topic("empty", &json!({"partitions": 1, "key": ["a"]})).await;
+    world.put("topics/empty", &json!({"key": ["b"]})).await.is(200);
+    let input = json!({"topic": "empty", "columns": {"b": "text", "x": "bigint"}});
+    let latest = Job::new("latest", "SELECT b, x FROM empty").with("key", json!(["b"])).input("empty", input);
+    world.deploy_first(&latest).await;
+    world.put("topics/empty", &json!({"key": ["a"]})).await.refused(409, "TOPIC_IN_USE");
+    world.delete("jobs/latest").await.is(204);
+    world.put("topics/empty", &json!({"key": ["a"]})).await.is(200);
+    world.post_bytes("topics/empty/records", NDJSON, r#"{"a":"x"}"#).await.ok();
+    let refused = world.put("topics/empty", &json!({"key": []})).await.refused(409, "KEY_FIXED");
+    assert!(refused["detail"].as_str().is_some_and(|detail| detail.contains("[a]")), "{refused}");
+    // Nor once the records are gone.
+    world.mirror("empty").await;
+    world.drop_hot_copy("empty").await;
+    world.put("topics/empty", &json!({"key": ["b"]})).await.refused(409, "KEY_FIXED");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn queries_that_are_not_incremental_or_not_deterministic_are_refused_with_what_to_write_instead() {
     let world = world().await;
     let before = state(&world).await;

@@ -210,6 +210,21 @@ impl TopicConfig {
         self.check_key().or_else(|detail| invalid("key", detail))
     }
 
+    /// Checks that no two fields of the schema differ by case only: the cold tier could not tell them apart. Of a schema that is new; one
+    /// that was taken before stays.
+    pub fn check_names(&self) -> Result<(), InvalidTopicConfig> {
+        match schema::clash(&self.columns().unwrap_or_default()) {
+            None => Ok(()),
+            Some((first, second)) => {
+                let detail = format!(
+                    "fields `{first}` and `{second}` differ by case only, and readers of the Delta table see one of them; \
+                     leave one out of the schema, or rename it"
+                );
+                Err(InvalidTopicConfig { field: "schema".into(), detail })
+            }
+        }
+    }
+
     fn check_schema(&self) -> Result<(), InvalidSchema> {
         match (self.format, &self.schema) {
             (Format::Json, Some(schema)) => TopicSchema::parse(schema.raw().clone()).map(drop),
@@ -290,6 +305,26 @@ mod tests {
         assert_eq!(refused(config(1, &["absent"])), "key");
         assert_eq!(refused(config(1, &["o"])), "key");
         assert_eq!(refused(config(1, &["id", "id"])), "key");
+    }
+
+    #[test]
+    fn fields_that_differ_by_case_only_are_told_at_any_depth() {
+        let clash = |properties: serde_json::Value| {
+            let schema = TopicSchema::parse(json!({"properties": properties})).unwrap();
+            let config = TopicConfig { schema: Some(schema), ..config(1, &[]) };
+            config.check().unwrap();
+            config.check_names().err().map(|error| error.detail)
+        };
+        let text = || json!({"type": "string"});
+        let says = |said: Option<String>, first: &str, second: &str| {
+            let said = said.unwrap();
+            assert!(said.starts_with(&format!("fields `{first}` and `{second}` ")), "{said}");
+        };
+        says(clash(json!({"k": text(), "n": text(), "K": text()})), "k", "K");
+        says(clash(json!({"o": {"properties": {"Id": text(), "iD": text()}}})), "o.Id", "o.iD");
+        let items = json!({"type": "array", "items": {"properties": {"É": text(), "é": text()}}});
+        says(clash(json!({"l": items})), "l.É", "l.é");
+        assert_eq!(clash(json!({"k": text(), "o": {"properties": {"K": text()}}})), None);
     }
 
     #[test]

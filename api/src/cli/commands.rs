@@ -10,6 +10,7 @@ use super::args::{VersionCommand, VersionRef};
 use super::client::object;
 use super::failure::Failure;
 use super::out::{Out, Style, cell, count};
+use super::plan::notes;
 use super::{Session, watch};
 
 /// How often a running verification is looked at.
@@ -105,6 +106,7 @@ fn show_swap(out: &Out, done: &Value) -> Result<(), Failure> {
     let version = out.paint(Style::Good, format!("{}@{}", cell(&done["job"]), cell(&done["serving"])));
     let took = done["swap_ms"].as_f64().map_or(String::new(), |ms| format!(" (swapped in {ms} ms)"));
     out.line(format!("{version} serves{took}"))?;
+    notes(out, done)?;
     match &done["stepped_back"] {
         Value::Null => Ok(()),
         steps => out.line(format!("  {} {steps}", out.paint(Style::Warn, "stepped back:"))),

@@ -11,7 +11,7 @@ use super::client::object;
 use super::failure::{Failure, at};
 use super::folder::{self, JobFolder};
 use super::out::{Style, cell, count};
-use super::plan::{short, show};
+use super::plan::{notes, short, show};
 use super::{Session, markdown, watch};
 use crate::Problem;
 
@@ -103,7 +103,8 @@ pub(super) async fn deploy(s: &Session, dir: &Path, how: How) -> Result<(), Fail
             (Some(true), _) => out.line(format!("{}: only its promotion policy changed", folder.name)),
             (_, Some(false)) => out.line(format!("{version} is what the folder says already; nothing was made")),
             _ => out.line(format!("{version} is deployed ({})", short(&deployed["digest"]))),
-        }
+        }?;
+        notes(out, deployed)
     })?;
     match deployed["version"].as_u64().filter(|_| how.watch) {
         Some(n) => {

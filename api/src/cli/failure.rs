@@ -20,6 +20,8 @@ pub(crate) enum Failure {
     TimedOut(String),
     /// What was asked makes no sense.
     Usage(String),
+    /// What the folder or the file that was named holds makes no sense, and what to do about it.
+    Folder(String, &'static str),
     /// Anything else.
     Failed(String),
     /// `rekap doctor` found what keeps a server from working: the names of the checks that failed.
@@ -34,7 +36,7 @@ impl Failure {
         ExitCode::from(match self {
             Failure::Server(problem) if matches!(problem.status, 409 | 412 | 422) => 3,
             Failure::Server(_) | Failure::Failed(_) | Failure::Unfit(_) => 1,
-            Failure::Usage(_) => 2,
+            Failure::Usage(_) | Failure::Folder(..) => 2,
             Failure::Unreachable { .. } => 4,
             Failure::TimedOut(_) => 5,
             Failure::NobodyReads => 0,
@@ -55,6 +57,7 @@ impl Failure {
             ),
             Failure::TimedOut(what) => own("TIMED_OUT", what, "give it more time with --timeout"),
             Failure::Usage(what) => own("USAGE", what, "see `rekap help`"),
+            Failure::Folder(what, remedy) => own("USAGE", what, remedy),
             Failure::Failed(what) => own("FAILED", what, ""),
             Failure::Unfit(checks) => own("UNFIT", checks, "do what stands beside each failed check, and run it again"),
             Failure::NobodyReads => own("NOBODY_READS", "", ""),
@@ -80,4 +83,18 @@ impl From<std::io::Error> for Failure {
 /// A file that cannot be read or written, named.
 pub(super) fn at(path: &std::path::Path) -> impl FnOnce(std::io::Error) -> Failure + '_ {
     move |error| Failure::Failed(format!("{}: {error}", path.display()))
+}
+
+/// A file or a folder that the caller named, or that a job's folder is made of, and that cannot be read.
+pub(super) fn named<'a>(
+    path: &'a std::path::Path,
+    remedy: &'static str,
+) -> impl FnOnce(std::io::Error) -> Failure + 'a {
+    move |error| match error.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
+            Failure::Folder(format!("{} is not there", path.display()), remedy)
+        }
+        std::io::ErrorKind::InvalidData => Failure::Folder(format!("{} is no UTF-8", path.display()), remedy),
+        _ => at(path)(error),
+    }
 }

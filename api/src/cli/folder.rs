@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use super::failure::{Failure, at};
+use super::failure::{Failure, at, named};
 use super::topics::read_schema;
 
 /// How many folders up `topics.toml` is looked for: job, jobs, project, and one more.
@@ -27,10 +27,12 @@ impl JobFolder {
         let file = dir.join("job.toml");
         let mut spec = read_toml(&file)?;
         let text = |value: Option<Value>| value.and_then(|value| value.as_str().map(str::to_owned));
-        let name = text(spec.get("name").cloned())
-            .ok_or_else(|| Failure::Usage(format!("{}: `name` is missing", file.display())))?;
+        let name = text(spec.get("name").cloned()).ok_or_else(|| {
+            Failure::Folder(format!("{}: `name` is missing", file.display()), "write name = \"…\" in it")
+        })?;
         let sql = dir.join(text(spec.remove("query")).unwrap_or_else(|| "query.sql".to_owned()));
-        let query = std::fs::read_to_string(&sql).map_err(at(&sql))?;
+        let no_sql = "write the SELECT there, or name the file that has it as `query` in job.toml";
+        let query = std::fs::read_to_string(&sql).map_err(named(&sql, no_sql))?;
         Ok(JobFolder { name, spec: Value::Object(spec), query })
     }
 
@@ -43,7 +45,7 @@ impl JobFolder {
                 found.push(folder);
                 continue;
             }
-            for entry in std::fs::read_dir(&folder).map_err(at(&folder))? {
+            for entry in std::fs::read_dir(&folder).map_err(named(&folder, "name a folder of job folders"))? {
                 let path = entry.map_err(at(&folder))?.path();
                 if path.is_dir() {
                     open.push(path);
@@ -63,7 +65,8 @@ pub(crate) fn topics(dir: &Path) -> Result<Vec<(String, Value)>, Failure> {
         return Ok(Vec::new());
     }
     let Some(Value::Object(topics)) = read_toml(&file)?.remove("topics") else {
-        return Err(Failure::Usage(format!("{}: no [topics.<name>] in it", file.display())));
+        let what = format!("{}: no [topics.<name>] in it", file.display());
+        return Err(Failure::Folder(what, "write a [topics.<name>] for each topic"));
     };
     let with_schema = |(name, mut config): (String, Value)| {
         if let Some(schema) = config.get("schema").and_then(Value::as_str).map(|path| dir.join(path)) {
@@ -76,7 +79,7 @@ pub(crate) fn topics(dir: &Path) -> Result<Vec<(String, Value)>, Failure> {
 
 /// The topics that apply to a job folder: those of the nearest `topics.toml` in it or above it, within the user's project.
 pub(super) fn topics_above(dir: &Path) -> Result<Vec<(String, Value)>, Failure> {
-    let dir = dir.canonicalize().map_err(at(dir))?;
+    let dir = dir.canonicalize().map_err(named(dir, "name a job's folder"))?;
     match dir.ancestors().take(LEVELS).find(|folder| folder.join("topics.toml").is_file()) {
         Some(folder) => topics(folder),
         None => Ok(Vec::new()),
@@ -85,8 +88,9 @@ pub(super) fn topics_above(dir: &Path) -> Result<Vec<(String, Value)>, Failure> 
 
 /// A TOML file as JSON; its dates become text.
 fn read_toml(file: &Path) -> Result<Map<String, Value>, Failure> {
-    let text = std::fs::read_to_string(file).map_err(at(file))?;
-    let table: toml::Table = toml::from_str(&text).map_err(|e| Failure::Usage(format!("{}: {e}", file.display())))?;
+    let text = std::fs::read_to_string(file).map_err(named(file, "name a job's folder; `rekap new DIR` makes one"))?;
+    let broken = |e: toml::de::Error| Failure::Folder(format!("{}: {e}", file.display()), "correct the TOML");
+    let table: toml::Table = toml::from_str(&text).map_err(broken)?;
     Ok(table.into_iter().map(|(name, value)| (name, json_of(value))).collect())
 }
 

@@ -49,10 +49,7 @@ pub(super) fn show(out: &Out, plan: &Value) -> Result<(), Failure> {
     for reader in list(&plan["readers"]) {
         out.line(format!("  read by {}, last at {}", cell(&reader["reader"]), cell(&reader["last_seen"])))?;
     }
-    for warning in list(&plan["warnings"]) {
-        out.line(format!("  {} {}", out.paint(Style::Warn, "note:"), cell(warning)))?;
-    }
-    Ok(())
+    notes(out, plan)
 }
 
 /// A change of an output column, in words.
@@ -116,6 +113,12 @@ fn differing<'a>(from: &'a str, to: &'a str) -> (Vec<&'a str>, Vec<&'a str>) {
 
 pub(super) fn list(value: &Value) -> impl Iterator<Item = &Value> {
     value.as_array().into_iter().flatten()
+}
+
+/// What an answer warns of.
+pub(super) fn notes(out: &Out, answer: &Value) -> Result<(), Failure> {
+    list(&answer["warnings"])
+        .try_for_each(|warning| out.line(format!("  {} {}", out.paint(Style::Warn, "note:"), cell(warning))))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use axum::Json as Answer;
 use axum::extract::{Path, Request, State};
 use axum::http::{HeaderMap, header};
 use axum::response::{IntoResponse, Response};
+use rekap_orchestrator::By;
 use rekap_tiered_storage::{
     AppendKey, Appended, LogBatch, NewRecord, Offset, Partition, Start, Tier, Timestamp, Topic,
 };
@@ -14,6 +15,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::App;
+use super::access::Caller;
 use super::body::encoding::Encoding;
 use super::body::{self, Sent};
 use super::extract::{Query, drain, media_type, read_body};
@@ -40,6 +42,8 @@ pub(super) struct AppendQuery {
     /// Records with key, headers, time and partition of their own, instead of plain events.
     #[serde(default)]
     raw: bool,
+    /// Why, in the sender's words; kept in the audit log.
+    note: Option<String>,
 }
 
 /// What was appended.
@@ -75,11 +79,12 @@ impl From<Appended> for AppendedView {
 pub(super) async fn append(
     State(app): State<App>,
     Path(name): Path<String>,
-    Query(AppendQuery { raw }): Query<AppendQuery>,
+    Query(AppendQuery { raw, note }): Query<AppendQuery>,
     request: Request,
 ) -> Result<Answer<impl Serialize>, Problem> {
     let topic = app.topic(&name).await?;
     let (parts, body) = request.into_parts();
+    let caller = Caller::of(&parts);
     let media = media_type(&parts.headers, &body::MEDIA)?;
     let sent = Sent::new(media, raw, &parts.headers)?;
     let encoding = Encoding::of(&parts.headers)?;
@@ -100,8 +105,10 @@ pub(super) async fn append(
         Ok((body::records(&body, &sent, &known, &writer)?, held))
     };
     let (records, _held) = if inline { prepare()? } else { super::blocking(prepare).await? };
-    let appended = app.log().hot.append(&topic.name, records, once).await?;
-    Ok(Answer(AppendedView::from(appended)))
+    let appended = AppendedView::from(app.log().hot.append(&topic.name, records, once).await?);
+    let by = By { note, address: caller.address(), ..By::actor(caller.actor()) };
+    app.orchestrator().topic_appended(&topic.name, appended.appended, &by).await?;
+    Ok(Answer(appended))
 }
 
 /// About how many bytes a request will take: what it announces, several times that where it is packed, and a little where it says

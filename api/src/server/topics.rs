@@ -1,6 +1,7 @@
 //! `/v1/topics`: making, changing, showing and deleting topics.
 
 mod registered;
+mod rekeyed;
 
 use std::time::Duration;
 
@@ -37,7 +38,7 @@ pub(super) struct PutTopic {
     #[serde(deserialize_with = "named")]
     #[schema(value_type = Option<u64>)]
     retention_bytes: Option<Option<u64>>,
-    /// The top-level fields that make up the record key.
+    /// The top-level fields that make up the record key. They stay once the topic has records.
     key: Option<Vec<String>>,
     /// The schema of every event: a JSON Schema, an Avro schema, or `{proto, message, imports}`. On a topic of Confluent's wire format,
     /// `"latest"` (or nothing, on a new topic) takes the latest one of the subject `{topic}-value` in the schema registry.
@@ -166,7 +167,7 @@ async fn view(app: &App, topic: Topic) -> Result<TopicView, LogError> {
 /// Makes a topic, or changes it.
 #[utoipa::path(put, path = "/v1/topics/{topic}", tag = "topics", params(("topic" = String, Path)), request_body = PutTopic,
     responses((status = 201, description = "made", body = TopicView), (status = 200, description = "changed", body = TopicView),
-        (status = 409, description = "the new schema does not fit the old events", body = Problem),
+        (status = 409, description = "the new schema does not fit the old events, or the records have keys of another kind", body = Problem),
         (status = 422, description = "not a possible topic", body = Problem)))]
 pub(super) async fn put_topic(
     State(app): State<App>,
@@ -179,7 +180,9 @@ pub(super) async fn put_topic(
     let (status, topic) = match app.log().hot.topic(&name).await {
         Ok(before) => {
             let wanted = registered::with_schema(app.log(), &name, &before.config, wanted).await?;
-            let topic = app.log().hot.alter_topic(&name, altered(&before.config, wanted)?).await?;
+            let newer = altered(&before.config, wanted)?;
+            rekeyed::refuse(&app, &before, &newer).await?;
+            let topic = app.log().hot.alter_topic(&name, newer).await?;
             if topic != before {
                 app.orchestrator().topic_changed(&topic, &by).await?;
             }
@@ -204,14 +207,17 @@ fn initial(wanted: PutTopic) -> Result<TopicConfig, Problem> {
     })?;
     let nothing = TopicConfig { partitions, ..TopicConfig::default() };
     let config = changed(&nothing, wanted)?;
-    config.check().map_err(|e| invalid(StatusCode::UNPROCESSABLE_ENTITY, &e))?;
+    let checked = config.check().and_then(|()| config.check_names());
+    checked.map_err(|e| invalid(StatusCode::UNPROCESSABLE_ENTITY, &e))?;
     Ok(config)
 }
 
 /// The configuration of a topic that is there, with the named fields changed: it may only grow.
 fn altered(config: &TopicConfig, wanted: PutTopic) -> Result<TopicConfig, Problem> {
     let newer = changed(config, wanted)?;
-    newer.check().map_err(|e| invalid(StatusCode::UNPROCESSABLE_ENTITY, &e))?;
+    let same = newer.schema == config.schema;
+    let checked = newer.check().and_then(|()| if same { Ok(()) } else { newer.check_names() });
+    checked.map_err(|e| invalid(StatusCode::UNPROCESSABLE_ENTITY, &e))?;
     let refused =
         |status, field: &str, detail| invalid(status, &InvalidTopicConfig { field: field.to_owned(), detail });
     if newer.partitions < config.partitions {

@@ -20,10 +20,12 @@ impl Visitor for Gate<'_> {
     fn pre_visit_query(&mut self, query: &Query) -> ControlFlow<Refusal> {
         let unsorted = "remove it: a table is read in key order, and readers say how many rows they want";
         if let Some(order) = &query.order_by {
-            return refuse("ORDER_BY", "ORDER BY has no meaning in a table that grows", unsorted, order.span());
+            let place = self.0.before(&[Keyword::ORDER], Place::of(order.span()));
+            return refuse_at("ORDER_BY", "ORDER BY has no meaning in a table that grows", unsorted, place);
         }
         if let Some(limit) = &query.limit_clause {
-            return refuse("LIMIT", "LIMIT has no meaning in a table that grows", unsorted, limit.span());
+            let place = self.0.before(&[Keyword::LIMIT, Keyword::OFFSET], Place::of(limit.span()));
+            return refuse_at("LIMIT", "LIMIT has no meaning in a table that grows", unsorted, place);
         }
         if query.fetch.is_some() {
             return self.refuse_word("LIMIT", Keyword::FETCH, "FETCH has no meaning in a table that grows", unsorted);
@@ -43,17 +45,14 @@ impl Visitor for Gate<'_> {
                 query.span(),
             );
         }
-        set_expression(&query.body)
+        self.set_expression(&query.body)
     }
 
     fn pre_visit_select(&mut self, select: &Select) -> ControlFlow<Refusal> {
         if let Some(Distinct::Distinct | Distinct::On(_)) = &select.distinct {
-            return refuse(
-                "DISTINCT",
-                "SELECT DISTINCT is not incremental",
-                "use GROUP BY over these columns",
-                select.span(),
-            );
+            let place = self.0.after(&[Keyword::DISTINCT], Place::of(select.span()));
+            let remedy = "use GROUP BY over these columns";
+            return refuse_at("DISTINCT", "SELECT DISTINCT is not incremental", remedy, place);
         }
         if select.into.is_some() {
             return self.refuse_word("UNSUPPORTED_SQL", Keyword::INTO, "a job fills its own table", "remove INTO");
@@ -81,7 +80,10 @@ impl Visitor for Gate<'_> {
             [] => refuse("NO_INPUT", "the SELECT reads no input", "name an input of the job in FROM", select.span()),
             [one] => match one.joins.first() {
                 None => ControlFlow::Continue(()),
-                Some(join) => refuse("JOIN", "the SELECT joins", joins, join.relation.span()),
+                Some(join) => {
+                    let place = self.0.before(&[Keyword::JOIN, Keyword::APPLY], Place::of(join.relation.span()));
+                    refuse_at("JOIN", "the SELECT joins", joins, place)
+                }
             },
             [_, second, ..] => refuse("JOIN", "the SELECT reads several inputs side by side", joins, second.span()),
         }
@@ -137,21 +139,23 @@ impl Visitor for Gate<'_> {
 impl Gate<'_> {
     /// A refusal at the first place of a keyword.
     fn refuse_word(&self, code: &str, word: Keyword, detail: &str, remedy: &str) -> ControlFlow<Refusal> {
-        ControlFlow::Break(Refusal::new(code, detail, remedy).at(self.0.keyword(word)))
+        refuse_at(code, detail, remedy, self.0.keyword(word))
     }
-}
 
-fn set_expression(body: &SetExpr) -> ControlFlow<Refusal> {
-    match body {
-        SetExpr::Select(_) | SetExpr::Query(_) => ControlFlow::Continue(()),
-        SetExpr::SetOperation { op: SetOperator::Union, set_quantifier: SetQuantifier::All, left, right } => {
-            set_expression(left)?;
-            set_expression(right)
+    fn set_expression(&self, body: &SetExpr) -> ControlFlow<Refusal> {
+        match body {
+            SetExpr::Select(_) | SetExpr::Query(_) => ControlFlow::Continue(()),
+            SetExpr::SetOperation { op: SetOperator::Union, set_quantifier: SetQuantifier::All, left, right } => {
+                self.set_expression(left)?;
+                self.set_expression(right)
+            }
+            SetExpr::SetOperation { op, right, .. } => {
+                let words = [Keyword::UNION, Keyword::EXCEPT, Keyword::INTERSECT, Keyword::MINUS];
+                let place = self.0.before(&words, Place::of(right.span()));
+                refuse_at("SET_OPERATION", format!("{op} compares rows with each other"), "use UNION ALL", place)
+            }
+            other => refuse("NOT_A_SELECT", format!("`{other}` is no SELECT"), "write one SELECT", other.span()),
         }
-        SetExpr::SetOperation { op, right, .. } => {
-            refuse("SET_OPERATION", format!("{op} compares rows with each other"), "use UNION ALL", right.span())
-        }
-        other => refuse("NOT_A_SELECT", format!("`{other}` is no SELECT"), "write one SELECT", other.span()),
     }
 }
 
@@ -161,5 +165,14 @@ fn refuse(
     remedy: impl Into<String>,
     span: datafusion::sql::sqlparser::tokenizer::Span,
 ) -> ControlFlow<Refusal> {
-    ControlFlow::Break(Refusal::new(code, detail, remedy).at(Place::of(span)))
+    refuse_at(code, detail, remedy, Place::of(span))
+}
+
+fn refuse_at(
+    code: &str,
+    detail: impl Into<String>,
+    remedy: impl Into<String>,
+    place: Option<Place>,
+) -> ControlFlow<Refusal> {
+    ControlFlow::Break(Refusal::new(code, detail, remedy).at(place))
 }

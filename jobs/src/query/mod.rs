@@ -12,6 +12,7 @@ mod aggregate;
 mod aggregates;
 mod branch;
 mod chain;
+mod checked;
 mod engine;
 mod fit;
 mod gate;
@@ -59,6 +60,7 @@ use upsert::UpsertQuery;
 pub struct CompiledJob {
     name: String,
     digest: Digest,
+    former_digest: Digest,
     inputs: Vec<JobInput>,
     query: Query,
     table: TableSchema,
@@ -95,8 +97,9 @@ impl CompiledJob {
             None => planner.upsert(&shape).map(|(query, table)| (Query::Upsert(query), table))?,
         };
         let key = table.key_schema().fields().iter().map(|field| field.name().clone()).collect();
-        let digest = JobSpec { key, ..spec.clone() }.digest(&decoders);
-        Ok(CompiledJob { name: spec.name.clone(), digest, inputs, query, table, warnings })
+        let keyed = JobSpec { key, ..spec.clone() };
+        let (digest, former_digest) = (keyed.digest(&decoders), keyed.former_digest(&decoders));
+        Ok(CompiledJob { name: spec.name.clone(), digest, former_digest, inputs, query, table, warnings })
     }
 
     /// The job's name.
@@ -107,6 +110,11 @@ impl CompiledJob {
     /// The digest of all that decides its rows. A key that is not written is taken as what it comes to.
     pub fn digest(&self) -> Digest {
         self.digest
+    }
+
+    /// The digest that a version of it has which was deployed when the form of a declared column still counted.
+    pub fn former_digest(&self) -> Digest {
+        self.former_digest
     }
 
     /// Its inputs, by number.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::session::is_clash;
 
 /// A place in the SQL, both counted from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Place {
     /// The line.
     pub line: u64,

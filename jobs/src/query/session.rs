@@ -15,6 +15,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 
+use super::checked::checked;
 use super::syntax::Syntax;
 
 /// True when two expressions have one name for the planner.
@@ -72,7 +73,7 @@ impl Session {
         self.0.optimize(plan)
     }
 
-    /// An expression that can be evaluated over batches of that schema.
+    /// An expression that can be evaluated over batches of that schema, and fails where whole numbers do not fit.
     /// Some functions (`coalesce`, `arrow_cast`) are only names until they are simplified to what can be evaluated.
     pub(super) fn physical(&self, expr: &Expr, schema: &DFSchema) -> Result<Arc<dyn PhysicalExpr>> {
         let context = SimplifyContext::builder()
@@ -81,6 +82,6 @@ impl Session {
             .build();
         let simplifier = ExprSimplifier::new(context);
         let expr = simplifier.coerce(expr.clone(), schema)?;
-        self.0.create_physical_expr(simplifier.simplify(expr)?, schema)
+        checked(self.0.create_physical_expr(simplifier.simplify(expr)?, schema)?, schema.as_arrow())
     }
 }

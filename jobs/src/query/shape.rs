@@ -12,6 +12,7 @@ use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{Aggregate, Expr, LogicalPlan, Volatility};
 
 use super::aggregates::{instead_of, mergeable};
+use super::checked::too_large;
 use super::refusal::{Place, Refusal};
 use super::syntax::Syntax;
 
@@ -150,6 +151,11 @@ impl Gate<'_> {
     }
 
     fn part(&self, expr: &Expr) -> Result<(), Refusal> {
+        if let Some(number) = too_large(expr) {
+            let detail = format!("`{expr}` is {number}, which does not fit into bigint");
+            let remedy = "CAST one of its numbers AS DOUBLE, or AS DECIMAL(38, 0)";
+            return Err(Refusal::new("INVALID_SQL", detail, remedy));
+        }
         match expr {
             Expr::ScalarFunction(call) if of_the_engine(call.func.name()) => {
                 let name = call.func.name();

@@ -47,8 +47,23 @@ impl Tokens {
 
     /// Where a keyword stands first.
     pub(super) fn keyword(&self, keyword: Keyword) -> Option<Place> {
-        let is = |token: &&TokenWithSpan| matches!(&token.token, Token::Word(word) if word.keyword == keyword);
-        self.0.iter().find(is).and_then(|token| Place::of(token.span))
+        self.places(&[keyword]).next()
+    }
+
+    /// Where the last of such keywords stands before `place`; `place` itself where there is none.
+    pub(super) fn before(&self, keywords: &[Keyword], place: Option<Place>) -> Option<Place> {
+        let places = self.places(keywords).take_while(|at| place.is_some_and(|place| *at < place));
+        places.last().or(place)
+    }
+
+    /// Where the first of such keywords stands after `place`; `place` itself where there is none.
+    pub(super) fn after(&self, keywords: &[Keyword], place: Option<Place>) -> Option<Place> {
+        self.places(keywords).find(|at| place.is_some_and(|place| *at > place)).or(place)
+    }
+
+    fn places(&self, keywords: &[Keyword]) -> impl Iterator<Item = Place> {
+        let is = |token: &&TokenWithSpan| matches!(&token.token, Token::Word(word) if keywords.contains(&word.keyword));
+        self.0.iter().filter(is).filter_map(|token| Place::of(token.span))
     }
 
     fn check(&self) -> Result<(), Refusal> {

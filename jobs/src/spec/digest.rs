@@ -8,24 +8,34 @@ use rekap_tiered_storage::Fingerprint;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::JobSpec;
+use super::{InputSpec, JobSpec};
 
 /// The layout of the aggregate state that this engine stores. A change of it asks for a replay, so it is part of every digest.
 pub const STATE_VERSION: u32 = 2;
 
 /// The SHA-256 of what decides rows: query, inputs, key, order, time, retain, decoders and [`STATE_VERSION`]. The name of the job
-/// and its promotion policy are no part of it. As text: hexadecimal.
+/// and its promotion policy are no part of it, nor is which form a column is declared in. As text: hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest([u8; 32]);
 
 impl Digest {
     pub(super) fn of(spec: &JobSpec, decoders: &BTreeMap<String, Fingerprint>) -> Self {
+        let short = spec.inputs.iter().map(|(name, input)| (name, input.short()));
+        Self::over(spec, &short.collect(), decoders)
+    }
+
+    /// With columns in the form in which they are written, as digests were taken at first: versions that are there have it.
+    pub(super) fn as_written(spec: &JobSpec, decoders: &BTreeMap<String, Fingerprint>) -> Self {
+        Self::over(spec, &spec.inputs.iter().map(|(name, input)| (name, input.clone())).collect(), decoders)
+    }
+
+    fn over(spec: &JobSpec, inputs: &BTreeMap<&String, InputSpec>, decoders: &BTreeMap<String, Fingerprint>) -> Self {
         let decoders: BTreeMap<_, _> = decoders.iter().map(|(input, print)| (input, print.to_string())).collect();
         let parts = serde_json::json!([
             STATE_VERSION,
             spec.query,
-            spec.inputs,
+            inputs,
             spec.key,
             spec.order,
             spec.time,

@@ -34,6 +34,12 @@ pub enum OnError {
 }
 
 impl InputSpec {
+    /// The same input with its columns in their shortest form: how they are written decides no row.
+    pub(super) fn short(&self) -> InputSpec {
+        let columns = self.columns.iter().map(|(name, column)| (name.clone(), column.clone().short()));
+        InputSpec { columns: columns.collect(), ..self.clone() }
+    }
+
     pub(super) fn parse(name: &str, value: Value) -> Result<Self, SpecError> {
         let path = format!("inputs.{name}");
         check_name(&path, name)?;
@@ -71,10 +77,24 @@ fn parse_start(path: &str, value: Value) -> Result<Start, SpecError> {
 
 /// `name = type` or `name = { type, path }`.
 fn parse_column(input: &str, (name, value): (String, Value)) -> Result<(String, ColumnSpec), SpecError> {
-    match serde_json::from_value(value.clone()) {
-        Ok(column) => Ok((name, column)),
-        Err(_) => Err(wrong(&format!("{input}.columns.{name}"), &value, COLUMN_TYPES)),
+    if let Ok(column) = serde_json::from_value(value.clone()) {
+        return Ok((name, column));
     }
+    let path = format!("{input}.columns.{name}");
+    let members = value.as_object().filter(|members| members.contains_key("type"));
+    let unknown =
+        members.and_then(|members| members.keys().find(|member| !["type", "path"].contains(&member.as_str())));
+    Err(match (unknown, members) {
+        (Some(unknown), _) => {
+            let remedy = "remove it or correct its name: a column has `type` and `path`";
+            SpecError::new(format!("{path}.{unknown}"), "is no field of a column", remedy)
+        }
+        (None, Some(members)) if members.get("path").is_some_and(|pointer| !pointer.is_string()) => {
+            wrong(&format!("{path}.path"), &members["path"], "a JSON Pointer, as \"/actor/login\"")
+        }
+        (None, Some(members)) => wrong(&format!("{path}.type"), &members["type"], COLUMN_TYPES),
+        (None, None) => wrong(&path, &value, COLUMN_TYPES),
+    })
 }
 
 const COLUMN_TYPES: &str = "one of bigint, double, text, boolean, timestamp, timestamp_s, timestamp_ms, timestamp_us, json, binary, \

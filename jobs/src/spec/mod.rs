@@ -80,6 +80,11 @@ impl JobSpec {
         Digest::of(self, decoders)
     }
 
+    /// The digest as it was taken at first, when it told apart `x = "text"` and `x = { type = "text" }`.
+    pub fn former_digest(&self, decoders: &BTreeMap<String, rekap_tiered_storage::Fingerprint>) -> Digest {
+        Digest::as_written(self, decoders)
+    }
+
     fn read(mut fields: Fields, query: String) -> Result<Self, SpecError> {
         let name = fields.required_text("name", "name the job")?;
         check_name("name", &name)?;

@@ -131,6 +131,33 @@ fn the_digest_does_not_follow_the_order_in_which_fields_are_written() {
     assert_eq!(other.digest(&BTreeMap::new()), spec().digest(&BTreeMap::new()));
 }
 
+#[test]
+fn the_form_in_which_a_column_is_declared_changes_no_digest() {
+    let with = |price: &str| {
+        let toml = TOML.replace("price = \"double\"", &format!("price = {price}"));
+        let spec = JobSpec::from_toml(&toml, "SELECT 1").unwrap();
+        (spec.digest(&BTreeMap::new()), spec.former_digest(&BTreeMap::new()))
+    };
+    let (short, long) = (with("\"double\""), with("{ type = \"double\" }"));
+    assert_eq!(short.0, long.0);
+    assert_eq!(short.0, short.1, "versions that are there keep their digest");
+    assert_ne!(long.0, long.1);
+    assert_ne!(short.0, with("{ type = \"double\", path = \"/p\" }").0);
+}
+
+#[test]
+fn a_declared_column_that_is_none_names_the_member_at_fault() {
+    for (column, field, says) in [
+        (serde_json::json!({"type": "double", "pth": "/p"}), "pth", "a column has `type` and `path`"),
+        (serde_json::json!({"type": "money"}), "type", "one of bigint"),
+        (serde_json::json!({"type": "text", "path": 5}), "path", "JSON Pointer"),
+    ] {
+        let error = refused(|spec| spec["inputs"]["ticks"]["columns"]["price"] = column.clone());
+        assert_eq!(error.field, format!("inputs.ticks.columns.price.{field}"), "{error}");
+        assert!(error.to_string().contains(says), "{error}");
+    }
+}
+
 /// What is written into `job.toml`, the field that is refused, and what the refusal says of it and of what to write.
 const REFUSED: [(&str, &str, &str); 34] = [
     ("name", "", "`` is no name"),
@@ -160,7 +187,7 @@ const REFUSED: [(&str, &str, &str); 34] = [
     ("inputs.ticks.on_error", "\"ignore\"", "neither \"dead-letter\" nor \"fail\""),
     ("inputs.ticks.columns", "[]", "write a table of fields"),
     ("inputs.ticks.columns.price", "\"money\"", "one of bigint, double, text"),
-    ("inputs.ticks.columns.price", "{ type = \"double\", pth = \"/p\" }", "one of bigint, double, text"),
+    ("inputs.ticks.columns.price", "{ typ = \"double\" }", "one of bigint, double, text"),
     ("promote.auto", "\"yes\"", "write true or false"),
     ("promote.max_lag", "5", "write text"),
     ("promote.ready_for", "\"soon\"", "is no duration"),

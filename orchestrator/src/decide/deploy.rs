@@ -41,6 +41,14 @@ pub fn still_as_planned(state: &State, job: &str, digest: &str, plan: Option<&Pl
     if moved.is_empty() { Ok(()) } else { Err(Rejection::PlanMoved { job: job.to_owned(), moved }) }
 }
 
+/// Of the digests that one spec has (the present one first), that of a live version, so that a change in how digests are taken replays
+/// nothing; the present one where there is none.
+pub fn known_digest(state: &State, job: &str, digests: [String; 2]) -> String {
+    let live = |digest: &String| state.job(job).is_ok_and(|job| job.live_with(digest).is_some());
+    let [present, former] = digests;
+    if !live(&present) && live(&former) { former } else { present }
+}
+
 /// Decides about a spec with its digest, the topics that it was compiled with, and its resolved start.
 pub fn deploy(
     state: &State,

@@ -10,7 +10,7 @@ mod swap;
 mod tests;
 mod token;
 
-pub use deploy::{DeployDecision, deploy, still_as_planned};
+pub use deploy::{DeployDecision, deploy, known_digest, still_as_planned};
 pub use group::{
     GroupPromotion, admit_to_group, group_generation, members, newest_candidate, promote_group, roll_back_group,
 };

@@ -30,7 +30,7 @@ pub struct Order {
 pub struct Promotion {
     /// Conditions to waive.
     pub force: Vec<String>,
-    /// Promote as soon as it is ready, if it is not yet.
+    /// Promote as soon as it is ready, which it may be.
     pub when_ready: bool,
 }
 
@@ -79,7 +79,8 @@ pub fn promote(
         let approval = Approval { by: actor.to_owned(), force: asked.force.clone() };
         return Ok(PromoteDecision::Approve(version.approved == Some(approval)));
     }
-    if !ready {
+    // A version that is ready is promoted at once after that; where something is waived, only this request knows of it.
+    if !ready || may_wait && forced.is_empty() {
         return Ok(PromoteDecision::Arm(version.armed.is_some()));
     }
     let from = job.serving().map(|serving| serving.number);

@@ -60,11 +60,14 @@ fn every_condition_but_caught_up_can_be_waived_by_name() {
 }
 
 #[test]
-fn a_version_that_is_not_ready_is_armed_when_asked_and_promoted_at_once_when_it_is() {
+fn a_version_is_armed_when_asked_whether_it_is_ready_or_not() {
     let story = serving_and_candidate();
     let armed = Promotion { when_ready: true, force: vec![] };
     assert_eq!(ask(&story, 2, armed.clone(), &["lag"]).unwrap(), PromoteDecision::Arm(false));
-    assert!(matches!(ask(&story, 2, armed.clone(), &[]).unwrap(), PromoteDecision::Swap(_)));
+    assert_eq!(ask(&story, 2, armed.clone(), &[]).unwrap(), PromoteDecision::Arm(false));
+    let forced = Promotion { force: vec!["verified".into()], ..armed.clone() };
+    assert!(matches!(ask(&story, 2, forced.clone(), &["verified"]).unwrap(), PromoteDecision::Swap(_)));
+    assert_eq!(ask(&story, 2, forced, &["verified", "lag"]).unwrap(), PromoteDecision::Arm(false));
     let mut story = serving_and_candidate();
     story.promote(2);
     assert_eq!(code(ask(&story, 1, armed, &["lag"])), "NOT_READY", "a standby is promoted by hand only");
@@ -172,6 +175,19 @@ fn a_deploy_of_what_is_live_makes_nothing_unless_it_is_to_be_rebuilt() {
         matches!(deploy_as(&story, "digest-2", "", false), DeployDecision::New(3, _)),
         "an aborted one is not live"
     );
+    let mut story = serving_and_candidate();
+    story.then(What::Failed { version: 2, attempt: 1, reason: failure("disk") });
+    assert!(matches!(deploy_as(&story, "digest-2", "", false), DeployDecision::New(3, _)), "nor is a failed one");
+}
+
+#[test]
+fn a_version_that_has_the_former_digest_of_a_spec_is_it_still() {
+    let story = serving_and_candidate();
+    let known = |present: &str, former: &str| known_digest(&story.state, JOB, [present.into(), former.into()]);
+    assert_eq!(known("digest-9", "digest-1"), "digest-1");
+    assert_eq!(known("digest-2", "digest-1"), "digest-2");
+    assert_eq!(known("digest-9", "digest-8"), "digest-9");
+    assert_eq!(known_digest(&story.state, "other", ["a".into(), "digest-1".into()]), "a");
 }
 
 #[test]

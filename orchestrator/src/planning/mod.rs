@@ -2,6 +2,7 @@
 
 mod diff;
 mod estimate;
+mod gone;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,7 +11,7 @@ use rekap_tables::TableSchema;
 use rekap_tiered_storage::{Extent, LogError, Offset, OffsetRange, Partition, Positions, Tier, Topic};
 use serde_json::Value;
 
-use crate::commands::refused;
+use crate::commands::{digests, refused};
 use crate::decide::{self, DeployDecision};
 use crate::state::{Job, State};
 use crate::views::{
@@ -53,7 +54,7 @@ impl Orchestrator {
         self.admit_checks(spec, compiled.table_schema()).await?;
         self.admit_actions(spec, compiled.table_schema()).await?;
         let start = self.start_of(spec, &topics, None).await?;
-        let digest = compiled.digest().to_string();
+        let digest = decide::known_digest(state, &spec.name, digests(&compiled));
         let decision = decide::deploy(state, spec, &digest, &topics, &start, false);
         let generation = state.ever(&spec.name).map_or(0, |job| job.generation);
         report.base = Some(PlanBase { generation, serving: report.serving, digest: digest.clone() });
@@ -72,6 +73,7 @@ impl Orchestrator {
                 report.inputs = self.inputs(&topics, &start).await?;
                 report.records = report.inputs.iter().map(|input| input.records.cold + input.records.hot).sum();
                 report.warnings.extend(report.inputs.iter().flat_map(lost));
+                report.warnings.extend(self.history_gone(state, spec, &topics).await?);
                 report.bytes = self.bytes(&topics, &report.inputs).await?;
                 let job = state.job(&spec.name).ok().map(|job| &**job);
                 report.time_ms = estimate::time_ms(state, job, report.records);
@@ -79,6 +81,22 @@ impl Orchestrator {
             }
         }
         Ok(())
+    }
+
+    /// A warning for each input whose history is gone where the spec would have it read.
+    pub(crate) async fn history_gone(
+        &self,
+        state: &State,
+        spec: &JobSpec,
+        topics: &BTreeMap<String, Topic>,
+    ) -> Result<Vec<String>, Rejection> {
+        let serving = state.job(&spec.name).ok().and_then(|job| job.serving());
+        let mut warnings = vec![];
+        for (name, input) in &spec.inputs {
+            let Some(topic) = topics.get(name) else { continue };
+            warnings.extend(gone::warning(input, topic, &self.log.extent(topic).await?, serving));
+        }
+        Ok(warnings)
     }
 
     /// The ranges from `start` on that neither tier holds any more.

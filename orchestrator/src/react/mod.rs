@@ -146,11 +146,9 @@ fn advance(job: &Job, version: &Version, facts: &Facts, now: Timestamp) -> Optio
     let key = key(job, version);
     let number = version.number;
     let record = |what| Some(Action::Record(job.name.clone(), what));
-    if let Role::Standby { until } = version.role {
-        let over = until <= now && job.frozen(now).is_none() && !facts.busy.contains(&job.name);
-        if over {
-            return record(What::Retired { version: number, reason: "its rollback window is over".into() });
-        }
+    let over = job.kept_until(version, now).is_some_and(|until| until <= now);
+    if over && !facts.busy.contains(&job.name) {
+        return record(What::Retired { version: number, reason: "its rollback window is over".into() });
     }
     let judged = facts.standing.get(&key).filter(|_| version.failure.is_none())?;
     if let (Role::Candidate, Some(detail)) = (&version.role, &judged.stalled) {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use rekap_jobs::PromotePolicy;
 use rekap_tiered_storage::Timestamp;
 
-use super::Version;
+use super::{Role, Version};
 use crate::{Rejection, Report};
 
 /// A freeze: no automatic promotion, no clean-up, and no promotion by others.
@@ -111,6 +111,12 @@ impl Job {
     /// The freeze that holds at `now`.
     pub fn frozen(&self, now: Timestamp) -> Option<&Freeze> {
         self.freeze.as_ref().filter(|freeze| now < freeze.until)
+    }
+
+    /// Until when a warm version is kept at least: to the end of its rollback window, or of a freeze that outlives it.
+    pub fn kept_until(&self, version: &Version, now: Timestamp) -> Option<Timestamp> {
+        let Role::Standby { until } = version.role else { return None };
+        Some(self.frozen(now).map_or(until, |freeze| until.max(freeze.until)))
     }
 
     /// The live version with that digest that can still be promoted or serves.

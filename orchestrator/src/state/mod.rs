@@ -233,7 +233,8 @@ impl Job {
             | What::TopicChanged { .. }
             | What::TopicDeleted { .. }
             | What::TopicLost { .. }
-            | What::TopicMirrored { .. } => {}
+            | What::TopicMirrored { .. }
+            | What::TopicAppended { .. } => {}
             What::Started { version, .. }
             | What::TableLost { version, .. }
             | What::Rebuilt { version, .. }
@@ -266,7 +267,7 @@ impl Job {
         }
         self.lineage.push(swap.to);
         self.hand_over(swap);
-        self.serve(swap.to);
+        self.serve(swap);
     }
 
     fn roll_back(&mut self, swap: &Swap) {
@@ -280,7 +281,7 @@ impl Job {
             }
         }
         self.hand_over(swap);
-        self.serve(swap.to);
+        self.serve(swap);
     }
 
     /// Whose changes are sent from here on: up to where the one was held they are its own, past it the other's.
@@ -297,9 +298,10 @@ impl Job {
         Arc::make_mut(&mut to.stretches).push(Stretch { from, until: None });
     }
 
-    fn serve(&mut self, number: u32) {
-        let Some(version) = self.versions.get_mut(&number) else { return };
+    fn serve(&mut self, swap: &Swap) {
+        let Some(version) = self.versions.get_mut(&swap.to) else { return };
         version.role = Role::Serving;
+        version.paused &= !swap.resumed;
         version.served = true;
         version.rolled_back = false;
         version.armed = None;

@@ -40,6 +40,55 @@ fn rollbacks_go_back_along_the_line_and_end_at_the_first_version() {
 }
 
 #[test]
+fn a_paused_version_reads_on_when_a_swap_says_so_and_not_otherwise() {
+    for resumed in [true, false] {
+        let mut story = Story::of([deployed(1), deployed(2)]);
+        story.promote(1);
+        story.promote(2);
+        story.then(What::Paused { version: 1 });
+        let swap = crate::testing::swap(Some(2), 1, 9, NOON);
+        story.then(What::RolledBack(Box::new(Swap { resumed, ..*swap })));
+        assert_eq!((roles(&story)[0], story.job().versions[&1].paused), ("Serving", !resumed));
+    }
+}
+
+#[test]
+fn a_warm_version_is_kept_until_its_window_ends_or_a_freeze_that_outlives_it() {
+    let mut story = Story::of([deployed(1), deployed(2)]);
+    story.promote(1);
+    story.promote(2);
+    let (window, after) =
+        (NOON.plus(Duration::from_secs(3600)), |hours: u64| NOON.plus(Duration::from_secs(hours * 3600)));
+    let kept = |story: &Story, now| story.job().kept_until(&story.job().versions[&1], now);
+    assert_eq!(kept(&story, NOON), Some(window));
+    story.then(What::Frozen { until: after(3) });
+    assert_eq!(kept(&story, NOON), Some(after(3)));
+    assert_eq!(kept(&story, after(2)), Some(after(3)), "the window is over, and it is kept still");
+    assert_eq!(kept(&story, after(3)), Some(window));
+    story.then(What::Frozen { until: NOON.plus(Duration::from_secs(60)) });
+    assert_eq!(kept(&story, NOON), Some(window));
+    assert_eq!(story.job().kept_until(&story.job().versions[&2], NOON), None);
+}
+
+#[test]
+fn a_candidate_comes_to_its_verification_by_itself_unless_it_stands_still() {
+    let mut story = Story::of([deployed(1), deployed(2)]);
+    story.promote(1);
+    let on_its_way = |story: &Story| story.job().versions.values().map(|v| v.is_on_its_way()).collect::<Vec<_>>();
+    assert_eq!(on_its_way(&story), [false, true]);
+    for what in [
+        What::Paused { version: 2 },
+        What::Failed { version: 2, attempt: 1, reason: failure("disk") },
+        What::Aborted { version: 2 },
+        What::Retired { version: 2, reason: "asked for".into() },
+    ] {
+        let mut story = story.clone();
+        story.then(what);
+        assert_eq!(on_its_way(&story), [false, false]);
+    }
+}
+
+#[test]
 fn a_rollback_may_skip_versions_which_then_are_rolled_back_too() {
     let mut story = three_in_line();
     story.roll_back(1);

@@ -211,6 +211,11 @@ impl Version {
         self.role.is_live() && self.failure.is_none()
     }
 
+    /// True while it comes to its verification by itself.
+    pub fn is_on_its_way(&self) -> bool {
+        self.role == Role::Candidate && self.failure.is_none() && !self.paused
+    }
+
     /// True when `topic` is one of its inputs.
     pub fn reads(&self, topic: &TopicName) -> bool {
         self.topics.values().any(|read| read.name == *topic)

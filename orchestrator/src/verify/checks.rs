@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arrow::array::RecordBatch;
+use arrow::datatypes::DataType;
 use datafusion::common::DataFusionError;
 use datafusion::datasource::empty::EmptyTable;
 use datafusion::prelude::SessionContext;
@@ -68,6 +69,20 @@ const REMEDY: &str = "write one SELECT over `old` and `new` (the job's output co
 /// What to do about a check after the swap that cannot be asked.
 const LIVE_REMEDY: &str = "write one SELECT over `live`, which has the job's output columns";
 
+/// What to do about a check that is never true or false.
+const TRUE_OR_FALSE: &str = "give one column that is true or false, as in SELECT count(*) = 0 FROM …";
+
+/// Plans a check, which gives one column that can be true or false; NULL always is a way to leave it to a person.
+async fn admit(session: &SessionContext, check: &Check, remedy: &str) -> Result<(), (String, String)> {
+    let plan = sql::plan(session, &check.sql).await.map_err(|error| (error.to_string(), remedy.to_owned()))?;
+    let detail = match plan.schema().fields().iter().collect::<Vec<_>>().as_slice() {
+        [only] if matches!(only.data_type(), DataType::Boolean | DataType::Null) => return Ok(()),
+        [only] => format!("it gives `{}` of type {}, which is neither true nor false", only.name(), only.data_type()),
+        columns => format!("it gives {} columns", columns.len()),
+    };
+    Err((detail, TRUE_OR_FALSE.to_owned()))
+}
+
 /// Plans checks over `live`, and tells the first that could never be asked.
 pub(crate) async fn plan_live<'a>(
     live: &TableSchema,
@@ -77,7 +92,7 @@ pub(crate) async fn plan_live<'a>(
     let registered = session.register_table("live", Arc::new(EmptyTable::new(live.columns().clone())));
     registered.expect("a session without tables takes one");
     for (i, check) in checks.enumerate() {
-        sql::plan(&session, &check.sql).await.map_err(|error| (i, error.to_string(), LIVE_REMEDY.to_owned()))?;
+        admit(&session, check, LIVE_REMEDY).await.map_err(|(detail, remedy)| (i, detail, remedy))?;
     }
     Ok(())
 }
@@ -118,7 +133,7 @@ pub(crate) async fn plan(
         registered.expect("a session without tables takes three");
     }
     for (i, check) in checks.iter().enumerate() {
-        sql::plan(&session, &check.sql).await.map_err(|error| (i, error.to_string(), REMEDY.to_owned()))?;
+        admit(&session, check, REMEDY).await.map_err(|(detail, remedy)| (i, detail, remedy))?;
     }
     Ok(())
 }

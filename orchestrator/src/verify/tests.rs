@@ -242,6 +242,37 @@ async fn checks_pass_fail_or_leave_it_to_a_person() {
 }
 
 #[tokio::test]
+async fn a_check_that_is_never_true_or_false_is_not_admitted() {
+    let dir = tempfile::tempdir().unwrap();
+    let tables = Tables::open(dir.path()).unwrap();
+    let table = table(&tables, 1, &["currency"], prices(&["EUR"], &[Some(1.0)]));
+    let schema = table.snapshot().schema().clone();
+    let checks = |sql: &str| policy(None, &[sql]).checks;
+    for sql in [
+        "SELECT true",
+        "SELECT NULL",
+        "SELECT count(*) = 0 FROM diff",
+        "SELECT price > 0 FROM new WHERE currency = 'XXX'",
+        "SELECT NULL AND false",
+    ] {
+        assert_eq!(plan_checks(&schema, &schema, &checks(sql)).await, Ok(()), "{sql}");
+    }
+    for (sql, says) in [
+        ("SELECT 1", "of type Int64"),
+        ("SELECT 't'", "of type Utf8"),
+        ("SELECT true, false", "2 columns"),
+        ("SELECT count(*) FROM new", "`count(*)`"),
+        ("EXPLAIN SELECT true", "2 columns"),
+    ] {
+        let (i, detail, remedy) = plan_checks(&schema, &schema, &checks(sql)).await.unwrap_err();
+        assert!(i == 0 && detail.contains(says), "{sql}: {detail}");
+        assert!(remedy.contains("true or false"), "{remedy}");
+    }
+    let live = policy(None, &["SELECT count(*) FROM live"]).checks;
+    assert!(plan_live_checks(&schema, live.iter()).await.is_err());
+}
+
+#[tokio::test]
 async fn the_first_version_passes() {
     let dir = tempfile::tempdir().unwrap();
     let tables = Tables::open(dir.path()).unwrap();

@@ -17,7 +17,7 @@ pub struct Deployed {
     pub created: bool,
     /// True when only the policy of promotion changed.
     pub policy_changed: bool,
-    /// What the developer should know about the query.
+    /// What the developer should know about the query, and about history that is gone.
     pub warnings: Vec<String>,
 }
 
@@ -88,4 +88,7 @@ pub struct RolledBack {
     /// How many offsets each partition stepped back, where it did.
     #[serde(default, skip_serializing_if = "SteppedBack::is_empty")]
     pub stepped_back: SteppedBack,
+    /// What whoever asked should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }

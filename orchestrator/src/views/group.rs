@@ -54,4 +54,7 @@ pub struct GroupMoved {
     /// How many offsets each partition stepped back, where it did.
     #[serde(default, skip_serializing_if = "SteppedBack::is_empty")]
     pub stepped_back: SteppedBack,
+    /// What whoever asked should know.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }

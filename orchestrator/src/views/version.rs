@@ -137,6 +137,8 @@ pub enum VerificationState {
 /// The last verification of a version, and whether another one is under way.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct VerificationView {
+    /// The version.
+    pub version: u32,
     /// Whether one is under way.
     pub state: VerificationState,
     /// The version that it was compared with.
@@ -147,4 +149,11 @@ pub struct VerificationView {
     /// What was found.
     #[serde(flatten)]
     pub report: Option<Report>,
+}
+
+impl VerificationView {
+    /// One that is under way, or will be by itself.
+    pub(crate) fn running(version: u32) -> Self {
+        VerificationView { version, state: VerificationState::Running, against: None, at: None, report: None }
+    }
 }

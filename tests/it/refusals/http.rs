@@ -106,6 +106,14 @@ fn of_topics() -> Vec<Bad> {
             "INVALID_SCHEMA",
         ),
         put("fewer partitions", "topics/ticks", json!({"partitions": 1}), 422, "INVALID_TOPIC"),
+        put("another key under records", "topics/ticks", json!({"key": []}), 409, "KEY_FIXED"),
+        put(
+            "fields that differ by case only",
+            "topics/new",
+            json!({"partitions": 1, "schema": {"properties": {"o": {"properties": {"k": {}, "K": {}}}}}}),
+            422,
+            "INVALID_TOPIC",
+        ),
         put("no schema any more", "topics/ticks", json!({"schema": null}), 409, "INCOMPATIBLE_SCHEMA"),
         bad("no object", "PUT", "topics/new", "[1]", 422, "INVALID_BODY"),
         bad("no JSON", "PUT", "topics/new", "{", 400, "BAD_JSON"),
@@ -153,6 +161,12 @@ fn of_jobs() -> Vec<Bad> {
         deploy("a negative duration", |b| b["spec"]["promote"] = json!({"max_lag": "-1s"}), 422, "INVALID_SPEC"),
         deploy("a duration without a unit", |b| b["spec"]["promote"] = json!({"ready_for": "5"}), 422, "INVALID_SPEC"),
         deploy("a share past all", |b| b["spec"]["promote"] = json!({"max_changed": "500%x"}), 422, "INVALID_SPEC"),
+        deploy(
+            "a check that is never true",
+            |b| b["spec"]["promote"] = json!({"checks": [{"name": "one", "sql": "SELECT 1"}]}),
+            422,
+            "INVALID_CHECK",
+        ),
         deploy("an unknown topic", |b| b["spec"]["inputs"]["ticks"]["topic"] = "none".into(), 422, "UNKNOWN_TOPIC"),
         deploy(
             "a start past the end",
@@ -290,6 +304,7 @@ async fn what_happens_to_topics_stands_in_the_audit_trail_with_who_and_why() {
     world.put("topics/t", &json!({"partitions": 1})).await.is(200);
     world.put("topics/t", &json!({"partitions": 3})).await.is(200);
     world.post_bytes("topics/t/records", NDJSON, "1\n2\n").await.ok();
+    world.post_bytes("topics/t/records?note=a%20backfill", NDJSON, "3\n").await.ok();
     world.post("topics/t/mirror", &json!({"note": "before the weekend"})).await.ok();
     world.delete("topics/t").await.is(204);
     let audit = world.get("audit").await.ok();
@@ -302,6 +317,7 @@ async fn what_happens_to_topics_stands_in_the_audit_trail_with_who_and_why() {
     let expected = json!([
         ["topic.created", "t", "local", "for the team", 1],
         ["topic.changed", "t", "local", null, 3],
+        ["topic.appended", "t", "local", "a backfill", null],
         ["topic.mirrored", "t", "local", "before the weekend", null],
         ["topic.deleted", "t", "local", null, null],
     ]);

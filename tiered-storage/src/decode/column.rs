@@ -169,6 +169,14 @@ impl ColumnSpec {
         };
         Column { name: name.into(), ty, path }
     }
+
+    /// The shortest way to write it.
+    pub fn short(self) -> ColumnSpec {
+        match self {
+            ColumnSpec::At(ColumnPlace { ty, path: None }) => ColumnSpec::Type(ty),
+            other => other,
+        }
+    }
 }
 
 /// Columns that no decoder can have.

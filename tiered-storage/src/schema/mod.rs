@@ -4,6 +4,7 @@
 
 mod columns;
 mod evolution;
+mod names;
 mod validator;
 
 #[cfg(test)]
@@ -16,6 +17,7 @@ use crate::decode::{Column, Decoder, InvalidColumns};
 
 pub(crate) use evolution::check_evolution;
 pub use evolution::{Compatibility, IncompatibleSchema};
+pub(crate) use names::clash;
 pub(crate) use validator::compile;
 pub use validator::{Validator, Violation};
 

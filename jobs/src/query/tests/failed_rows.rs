@@ -53,6 +53,41 @@ async fn a_sum_that_does_not_fit_is_an_error_of_its_row_and_only_in_the_end() {
 }
 
 #[tokio::test]
+async fn a_number_that_does_not_fit_fails_its_record_alone_and_wraps_nowhere() {
+    for (expr, ok, lost) in [
+        ("n + 1", 5, i64::MAX),
+        ("n - 1", 5, i64::MIN),
+        ("n * n", 3_000_000_000, 4_000_000_000),
+        ("-n", 5, i64::MIN),
+        ("abs(n)", 5, i64::MIN),
+        ("CASE WHEN n > 0 THEN n * 3 END", i64::MIN, i64::MAX),
+        ("coalesce(n + n, 0)", 5, i64::MAX),
+    ] {
+        let query = format!("SELECT k, {expr} AS x FROM t");
+        let keyed = format!("key = ['k']\n{TOML}");
+        for (toml, query) in [(keyed.as_str(), query), (TOML, format!("SELECT k, max({expr}) AS x FROM t GROUP BY k"))]
+        {
+            let mut bench = Bench::new(toml, &query, &[numbers()]).await;
+            let table = bench.table();
+            let records: Vec<Record> =
+                (0..100).map(|i| record(i, &format!("k{i}"), if i == 37 { lost } else { ok })).collect();
+            let failed = bench.range(&table, &[vec![("t", &records)]]);
+            assert_eq!(failed.iter().map(|failed| failed.offset.get()).collect::<Vec<_>>(), [37], "{query}");
+            assert!(failed[0].detail.to_lowercase().contains("overflow"), "{query}: {}", failed[0].detail);
+            assert_eq!(table.status().rows, 99, "{query}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn arithmetic_over_aggregates_fails_the_row_instead_of_wrapping_around() {
+    let mut bench = Bench::new(TOML, "SELECT k, max(n) + 1 AS x FROM t GROUP BY k", &[numbers()]).await;
+    let table = bench.table();
+    bench.range(&table, &[vec![("t", &[record(0, "a", i64::MAX), record(1, "b", 1)])]]);
+    assert_eq!(counts(&table), (1, 1));
+}
+
+#[tokio::test]
 async fn the_first_failure_names_the_key_and_why() {
     let mut bench = Bench::new(TOML, QUERY, &[numbers()]).await;
     let table = bench.table();

@@ -99,7 +99,7 @@ fn is_known(what: &What) -> bool {
         What::RollbackWindowSet { .. } | What::Deleted {} | What::Answered {} => true,
         // Of a topic, not of a version.
         What::TopicCreated { .. } | What::TopicChanged { .. } | What::TopicDeleted { .. } => false,
-        What::TopicLost { .. } | What::TopicMirrored { .. } => false,
+        What::TopicLost { .. } | What::TopicMirrored { .. } | What::TopicAppended { .. } => false,
         // Of no job.
         What::ScheduleSet { .. } | What::ScheduleRan(_) => false,
         What::TokenCreated { .. } | What::TokenRevoked { .. } => false,
@@ -139,7 +139,7 @@ fn can_happen(job: &Job, story: &Story, what: &What) -> bool {
         What::ActionsDropped { .. } => true,
         What::Deleted {} | What::Answered {} => true,
         What::TopicCreated { .. } | What::TopicChanged { .. } | What::TopicDeleted { .. } => false,
-        What::TopicLost { .. } | What::TopicMirrored { .. } => false,
+        What::TopicLost { .. } | What::TopicMirrored { .. } | What::TopicAppended { .. } => false,
         What::ScheduleSet { .. } | What::ScheduleRan(_) => false,
         What::TokenCreated { .. } | What::TokenRevoked { .. } => false,
     }
