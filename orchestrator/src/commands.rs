@@ -19,6 +19,9 @@ use crate::verify::{plan_checks, plan_live_checks};
 use crate::views::{Approved, Armed, Deployed, PlanBase, Promoted, Promotion, RolledBack};
 use crate::{By, CatalogError, Orchestrator, Rejection};
 
+/// What a promotion waits for that takes two people.
+pub(crate) const WAITS_FOR: &str = "a promotion by somebody else, whose token has another name";
+
 impl Orchestrator {
     /// Deploys a spec: makes a new version, finds the live one that it already is, or changes the policy of promotion only.
     pub async fn deploy(&self, spec: JobSpec, rebuild: bool, by: By) -> Result<Deployed, Rejection> {
@@ -121,7 +124,7 @@ impl Orchestrator {
                 job: name,
                 version,
                 approved_by: actor,
-                waits_for: "a promotion by somebody else, whose token has another name".into(),
+                waits_for: WAITS_FOR.into(),
                 generation: job.generation,
             };
             Ok(((found.approved != Some(approval)).then_some(what), answer))

@@ -47,6 +47,7 @@ impl Event {
             What::GroupPromoted { swaps, .. } | What::GroupRolledBack { swaps, .. } => {
                 swaps.iter().any(|moved| moved.job == job)
             }
+            What::GroupApproved { versions, .. } => versions.iter().any(|chosen| chosen.job == job),
             _ => self.job == job,
         }
     }
@@ -201,6 +202,17 @@ pub enum What {
     /// The alias was moved back to the version that served before.
     #[serde(rename = "job.rolled_back")]
     RolledBack(Box<Swap>),
+    /// Somebody approved that the jobs of a group be promoted to these versions; they are once somebody else asks for it too.
+    #[serde(rename = "group.approved")]
+    GroupApproved {
+        /// The group.
+        group: String,
+        /// The versions, as they were looked at.
+        versions: Vec<Chosen>,
+        /// The conditions that may be waived.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        force: Vec<String>,
+    },
     /// The aliases of a group were moved to newer versions, all at once.
     #[serde(rename = "group.promoted")]
     GroupPromoted {
@@ -420,6 +432,17 @@ pub struct Moved {
     pub job: String,
     /// Its move.
     pub swap: Box<Swap>,
+}
+
+/// The version of one job that is to be promoted with its group.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Chosen {
+    /// The job.
+    pub job: String,
+    /// The version.
+    pub version: u32,
+    /// The attempt that was looked at.
+    pub attempt: u32,
 }
 
 /// By topic and partition, how many offsets an alias stepped back.

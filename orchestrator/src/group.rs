@@ -13,8 +13,9 @@ use rekap_tiered_storage::Timestamp;
 use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
-use crate::decide::{self, GroupPromotion, Order};
-use crate::event::{Moved, SteppedBack, Swap, What};
+use crate::commands::WAITS_FOR;
+use crate::decide::{self, GroupDecision, GroupPromotion, Order};
+use crate::event::{Chosen, Moved, SteppedBack, Swap, What};
 use crate::fleet::Member;
 use crate::gate::Gate;
 use crate::state::State;
@@ -22,7 +23,7 @@ use crate::swap::{
     Meeting, PROMOTION_LIMIT, Places, ROLLBACK_LIMIT, has_actions, meet, millis, stepped_back, still_as_ordered, swap,
     warnings,
 };
-use crate::views::{GroupJob, GroupMoved, GroupSwapped, GroupView};
+use crate::views::{GroupApproved, GroupJob, GroupMoved, GroupPromoted, GroupSwapped, GroupView};
 use crate::{By, Conditions, Orchestrator, Rejection};
 
 impl Orchestrator {
@@ -35,6 +36,7 @@ impl Orchestrator {
             serving: job.serving().map(|version| version.number),
             candidate: decide::newest_candidate(job).map(|version| version.number),
             ready: decide::newest_candidate(job).map(|version| self.conditions_of(job, version)),
+            approved_by: decide::newest_candidate(job).and_then(|version| Some(version.approved.as_ref()?.by.clone())),
         };
         let why_not = decide::roll_back_group(&state, group).err().map(|rejection| rejection.to_string());
         let generation = decide::group_generation(&members);
@@ -48,16 +50,43 @@ impl Orchestrator {
         group: &str,
         asked: GroupPromotion,
         by: By,
-    ) -> Result<GroupSwapped, Rejection> {
+    ) -> Result<GroupPromoted, Rejection> {
         if let Some(answer) = self.book.answered(&by)? {
             return Ok(answer);
         }
         let state = self.state();
         decide::admit_to_group(&state, group, by.if_match)?;
         let conditions = |job: &crate::state::Job, version: &crate::state::Version| self.conditions_of(job, version);
-        let orders = decide::promote_group(&state, group, &asked, conditions, &by.actor, self.clock.now())?;
+        let decision = decide::promote_group(&state, group, &asked, conditions, &by.actor, self.clock.now())?;
         let (this, group) = (self.clone(), group.to_owned());
-        done(tokio::spawn(async move { this.swap_group_forward(group, orders, by).await }).await)
+        match decision {
+            GroupDecision::Swap(orders) => {
+                let swap = tokio::spawn(async move { this.swap_group_forward(group, orders, by).await });
+                done(swap.await).map(GroupPromoted::Swapped)
+            }
+            GroupDecision::Approve(orders, before) => {
+                self.approve_group(group, orders, asked.force, before, by).await.map(GroupPromoted::Approved)
+            }
+        }
+    }
+
+    /// Records who is the first of the two, for all versions in one event.
+    async fn approve_group(
+        &self,
+        group: String,
+        orders: Vec<Order>,
+        force: Vec<String>,
+        before: bool,
+        by: By,
+    ) -> Result<GroupApproved, Rejection> {
+        let if_match = by.if_match;
+        let (what, answer) = approval(group.clone(), &orders, force, by.actor.clone());
+        self.write(&by, "", move |state, _| {
+            decide::admit_to_group(state, &group, if_match)?;
+            orders.iter().try_for_each(|order| still_as_ordered(state, order).map(drop))?;
+            Ok(((!before).then_some(what), answer))
+        })
+        .await
     }
 
     /// Takes the last promotion of the group back, within 250 ms.
@@ -158,6 +187,14 @@ impl Orchestrator {
 
 /// One job's part of the swap: the order, where the version that takes over stands, and how far it stepped back.
 pub(crate) type Planned = (Order, Places, SteppedBack);
+
+/// The approval of a group's promotion, and its answer.
+pub(crate) fn approval(group: String, orders: &[Order], force: Vec<String>, actor: String) -> (What, GroupApproved) {
+    let chosen = |order: &Order| Chosen { job: order.job.clone(), version: order.to, attempt: order.attempt };
+    let what = What::GroupApproved { group: group.clone(), versions: orders.iter().map(chosen).collect(), force };
+    let versions = orders.iter().map(|order| (order.job.clone(), order.to)).collect();
+    (what, GroupApproved { group, versions, approved_by: actor, waits_for: WAITS_FOR.into() })
+}
 
 /// A turn at every gate, taken in order.
 async fn turns(gates: &[Arc<Gate>]) -> Vec<MutexGuard<'_, ()>> {

@@ -113,10 +113,6 @@ impl PromotePolicy {
             let detail = "cannot be true where `auto` is: nobody is asked then";
             return Err(SpecError::new("promote.two_people", detail, "leave out `two_people`, or `auto`"));
         }
-        if policy.two_people && policy.group.is_some() {
-            let detail = "is not built for a group, whose jobs are promoted together";
-            return Err(SpecError::new("promote.two_people", detail, "leave out `two_people`, or `group`"));
-        }
         Ok(policy)
     }
 }

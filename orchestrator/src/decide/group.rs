@@ -5,12 +5,13 @@ use std::sync::Arc;
 
 use rekap_tiered_storage::Timestamp;
 
-use super::{Order, PromoteDecision, Promotion, promote, roll_back};
+use super::swap::order;
+use super::{Order, Promotion, roll_back};
 use crate::Rejection;
 use crate::catalog::Hash;
 use crate::event::Cause;
 use crate::ready::Conditions;
-use crate::state::{Job, Role, State, Version};
+use crate::state::{Approval, Job, Role, State, Version};
 
 /// What is asked for in a group's promotion.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -19,6 +20,15 @@ pub struct GroupPromotion {
     pub versions: BTreeMap<String, u32>,
     /// Conditions to waive, of all of them.
     pub force: Vec<String>,
+}
+
+/// What becomes of a group's promotion.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum GroupDecision {
+    /// All of these take over now.
+    Swap(Vec<Order>),
+    /// They wait for a second person; `true` when this very approval was given before.
+    Approve(Vec<Order>, bool),
 }
 
 /// The jobs of a group, by name.
@@ -51,7 +61,8 @@ pub fn newest_candidate(job: &Job) -> Option<&Version> {
         .find(|version| version.role == Role::Candidate && Some(version.number) > serving && !version.rolled_back)
 }
 
-/// One order for each job that moves. All or none: one that may not keeps all from moving, and each says why.
+/// One order for each job that moves. All or none: one that may not keeps all from moving, and each says why. If one of them takes two
+/// people, the promotion of all of them does.
 pub fn promote_group(
     state: &State,
     group: &str,
@@ -59,30 +70,42 @@ pub fn promote_group(
     conditions: impl Fn(&Job, &Version) -> Conditions,
     actor: &str,
     now: Timestamp,
-) -> Result<Vec<Order>, Rejection> {
+) -> Result<GroupDecision, Rejection> {
     let members = members(state, group)?;
     if let Some(stranger) = asked.versions.keys().find(|name| !members.iter().any(|job| job.name == **name)) {
         return Err(Rejection::NotInGroup { group: group.to_owned(), job: stranger.clone() });
     }
-    let (mut orders, mut unready) = (vec![], BTreeMap::new());
+    let (mut moving, mut unready) = (vec![], BTreeMap::new());
     for job in members {
         let number = asked.versions.get(&job.name).copied().or_else(|| newest_candidate(job).map(|v| v.number));
         let Some(number) = number else { continue };
-        let found = conditions(job, job.version(number)?);
+        let version = job.version(number)?;
         let promotion = Promotion { force: asked.force.clone(), when_ready: false };
-        match promote(job, number, &promotion, found, (actor, None), now) {
-            Ok(PromoteDecision::Swap(order)) => orders.push(order),
-            // A policy of two people has no group.
-            Ok(PromoteDecision::Serves | PromoteDecision::Arm(_) | PromoteDecision::Approve(_)) => {}
+        match order(job, number, &promotion, conditions(job, version), actor, now) {
+            Ok(Some((order, _))) => moving.push((job, version, order)),
+            // It serves already.
+            Ok(None) => {}
             Err(Rejection::NotReady { job, conditions, .. }) => drop(unready.insert(job, conditions)),
             Err(other) => return Err(other),
         }
     }
-    match (unready.is_empty(), orders.is_empty()) {
+    match (unready.is_empty(), moving.is_empty()) {
         (false, _) => Err(Rejection::GroupNotReady { group: group.to_owned(), jobs: unready }),
         (true, true) => Err(Rejection::NothingToPromote(group.to_owned())),
-        (true, false) => Ok(orders),
+        (true, false) => Ok(decided(&moving, &asked.force, actor)),
     }
+}
+
+/// Now, or once somebody else has asked for the same versions too.
+fn decided(moving: &[(&Arc<Job>, &Version, Order)], force: &[String], actor: &str) -> GroupDecision {
+    let takes_two = moving.iter().any(|(job, ..)| job.policy.two_people && job.serving().is_some());
+    let approved = moving.iter().all(|(_, version, order)| version.is_approved_by_another(actor, &order.forced));
+    let orders = moving.iter().map(|(.., order)| order.clone()).collect();
+    if !takes_two || approved {
+        return GroupDecision::Swap(orders);
+    }
+    let mine = Approval { by: actor.to_owned(), force: force.to_vec() };
+    GroupDecision::Approve(orders, moving.iter().all(|(_, version, _)| version.approved.as_ref() == Some(&mine)))
 }
 
 /// Takes the group's last promotion back: each job to what it served before it. Refused when one of them has moved since, or cannot.

@@ -12,7 +12,8 @@ mod token;
 
 pub use deploy::{DeployDecision, deploy, known_digest, still_as_planned};
 pub use group::{
-    GroupPromotion, admit_to_group, group_generation, members, newest_candidate, promote_group, roll_back_group,
+    GroupDecision, GroupPromotion, admit_to_group, group_generation, members, newest_candidate, promote_group,
+    roll_back_group,
 };
 pub use swap::{Order, PromoteDecision, Promotion, Target, lacks_second, promote, roll_back};
 pub use token::{create_token, revoke_token};

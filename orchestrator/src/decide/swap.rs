@@ -58,12 +58,36 @@ pub fn promote(
 ) -> Result<PromoteDecision, Rejection> {
     let (actor, if_match) = by;
     admit(job, if_match)?;
+    let Some((order, at_once)) = order(job, number, asked, conditions, actor, now)? else {
+        return Ok(PromoteDecision::Serves);
+    };
+    let version = job.version(number)?;
+    if lacks_second(job, version, actor, &order.forced) {
+        let approval = Approval { by: actor.to_owned(), force: asked.force.clone() };
+        return Ok(PromoteDecision::Approve(version.approved == Some(approval)));
+    }
+    match at_once {
+        true => Ok(PromoteDecision::Swap(order)),
+        false => Ok(PromoteDecision::Arm(version.armed.is_some())),
+    }
+}
+
+/// The swap that a promotion asks for, whoever else it takes, and whether it is done now: it is not where it was asked for as soon as the
+/// version is ready. None when the version serves already.
+pub(super) fn order(
+    job: &Job,
+    number: u32,
+    asked: &Promotion,
+    conditions: Conditions,
+    actor: &str,
+    now: Timestamp,
+) -> Result<Option<(Order, bool)>, Rejection> {
     let version = job.version(number)?;
     if let Some(unknown) = asked.force.iter().find(|name| !FORCIBLE.contains(&name.as_str())) {
         return Err(Rejection::NotForcible(unknown.clone()));
     }
     match version.role {
-        Role::Serving => return Ok(PromoteDecision::Serves),
+        Role::Serving => return Ok(None),
         Role::Retired | Role::Aborted => return Err(wrong_phase(job, version, "promoted")),
         Role::Candidate | Role::Standby { .. } => refuse_others(job, actor, now)?,
     }
@@ -75,23 +99,11 @@ pub fn promote(
     }
     let forced: Vec<String> =
         asked.force.iter().filter(|name| conditions.get(*name).is_some_and(|c| !c.met)).cloned().collect();
-    if lacks_second(job, version, actor, &forced) {
-        let approval = Approval { by: actor.to_owned(), force: asked.force.clone() };
-        return Ok(PromoteDecision::Approve(version.approved == Some(approval)));
-    }
     // A version that is ready is promoted at once after that; where something is waived, only this request knows of it.
-    if !ready || may_wait && forced.is_empty() {
-        return Ok(PromoteDecision::Arm(version.armed.is_some()));
-    }
+    let at_once = ready && !(may_wait && forced.is_empty());
+    let (name, attempt) = (job.name.clone(), version.attempt);
     let from = job.serving().map(|serving| serving.number);
-    Ok(PromoteDecision::Swap(Order {
-        job: job.name.clone(),
-        from,
-        to: number,
-        attempt: version.attempt,
-        cause: Cause::Asked,
-        forced,
-    }))
+    Ok(Some((Order { job: name, from, to: number, attempt, cause: Cause::Asked, forced }, at_once)))
 }
 
 /// True while a promotion by `actor` takes a second person who has not asked for it yet. While nothing serves, nobody is misled.

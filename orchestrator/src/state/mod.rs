@@ -19,7 +19,7 @@ use rekap_tiered_storage::{Incarnation, Timestamp, Topic, TopicName};
 
 use crate::Rejection;
 use crate::catalog::Entry;
-use crate::event::{Deployment, Event, Moved, Swap, What};
+use crate::event::{Chosen, Deployment, Event, Moved, Swap, What};
 use crate::schedules::{Known, Ran};
 use crate::token::Issued;
 
@@ -62,6 +62,11 @@ impl State {
             let job = self.jobs.entry(event.job.clone());
             let job = job.or_insert_with(|| Arc::new(Job::new(&event.job, deployment.spec.promote.clone())));
             Arc::make_mut(job).deploy(deployment, entry.at);
+        } else if let What::GroupApproved { versions, force, .. } = &event.what {
+            for Chosen { job, version, attempt } in versions {
+                let (version, attempt, force) = (*version, *attempt, force.clone());
+                self.apply_to_job(job, &What::Approved { version, attempt, force }, entry);
+            }
         } else if let What::GroupPromoted { group, swaps } = &event.what {
             let to_move = |m: &Moved| GroupMove { job: m.job.clone(), from: m.swap.from, to: m.swap.to };
             self.groups.entry(group.clone()).or_default().push(Arc::new(swaps.iter().map(to_move).collect()));
@@ -80,9 +85,13 @@ impl State {
 
     fn apply_all(&mut self, swaps: &[Moved], as_one: fn(Box<Swap>) -> What, entry: &Entry) {
         for moved in swaps {
-            if let Some(job) = self.jobs.get_mut(&moved.job) {
-                Arc::make_mut(job).apply(&as_one(moved.swap.clone()), entry);
-            }
+            self.apply_to_job(&moved.job, &as_one(moved.swap.clone()), entry);
+        }
+    }
+
+    fn apply_to_job(&mut self, job: &str, what: &What, entry: &Entry) {
+        if let Some(job) = self.jobs.get_mut(job) {
+            Arc::make_mut(job).apply(what, entry);
         }
     }
 
@@ -226,7 +235,7 @@ impl Job {
             What::RollbackWindowSet { until } => self.keep_warm(*until),
             What::Deleted {} => self.delete(),
             What::Deployed(_) | What::Answered {} => {}
-            What::GroupPromoted { .. } | What::GroupRolledBack { .. } => {}
+            What::GroupApproved { .. } | What::GroupPromoted { .. } | What::GroupRolledBack { .. } => {}
             What::ScheduleSet { .. } | What::ScheduleRan(_) => {}
             What::TokenCreated { .. } | What::TokenRevoked { .. } => {}
             What::TopicCreated { .. }

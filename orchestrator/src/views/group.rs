@@ -1,5 +1,7 @@
 //! A group of jobs that are promoted and rolled back as one.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::Conditions;
@@ -29,6 +31,32 @@ pub struct GroupJob {
     pub candidate: Option<u32>,
     /// The conditions of that one's promotion.
     pub ready: Option<Conditions>,
+    /// Who has approved that one's promotion, where it takes two people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub approved_by: Option<String>,
+}
+
+/// What a promotion of a group answers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum GroupPromoted {
+    /// All of them serve.
+    Swapped(GroupSwapped),
+    /// They will, once somebody else asks for it too.
+    Approved(GroupApproved),
+}
+
+/// A group will be promoted as soon as somebody else asks for it too.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GroupApproved {
+    /// The group.
+    pub group: String,
+    /// The version of each job that is to serve.
+    pub versions: BTreeMap<String, u32>,
+    /// Who has approved it.
+    pub approved_by: String,
+    /// What it waits for.
+    pub waits_for: String,
 }
 
 /// What a promotion or a rollback of a group answers.

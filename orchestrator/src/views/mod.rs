@@ -12,7 +12,7 @@ mod version;
 pub use deployment::{Approved, Armed, Deployed, Promoted, Promotion, RolledBack};
 pub use drill::DrillView;
 pub use event::{EventView, EventsPage};
-pub use group::{GroupJob, GroupMoved, GroupSwapped, GroupView};
+pub use group::{GroupApproved, GroupJob, GroupMoved, GroupPromoted, GroupSwapped, GroupView};
 pub use job::{JobView, RollbackView, TableView};
 pub use plan::{
     Change, InputChange, PlanBase, PlanInput, PlanRefusal, PlanReport, PlanRollback, ReplayGap, ReplayRange, Tiers,

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use super::super::{Job, Role};
 use crate::decide::{self, Promotion};
-use crate::event::{Event, Moved, What};
+use crate::event::{Chosen, Event, Moved, What};
 use crate::phase::{Phase, Run, Standing, phase};
 use crate::ready::Conditions;
 use crate::testing::{JOB, NOON, Story, at, deployed, deployment, drilled, failure, swap, verified};
@@ -69,6 +69,11 @@ fn events(job: &Job) -> Vec<What> {
         What::Retired { version, reason: "asked for".into() },
         What::Promoted(swap()),
         What::RolledBack(swap()),
+        What::GroupApproved {
+            group: "g".into(),
+            versions: vec![Chosen { job: JOB.into(), version, attempt }],
+            force: vec![],
+        },
         What::GroupPromoted { group: "g".into(), swaps: vec![Moved { job: JOB.into(), swap: swap() }] },
         What::GroupRolledBack { group: "g".into(), swaps: vec![Moved { job: JOB.into(), swap: swap() }] },
         What::WatchPassed { version },
@@ -94,7 +99,7 @@ fn is_known(what: &What) -> bool {
         What::Paused { .. } | What::Resumed { .. } | What::Retired { .. } | What::Promoted(_) => true,
         What::RolledBack(_) | What::PolicyChanged { .. } | What::Frozen { .. } => true,
         What::ActionsDropped { .. } => true,
-        What::GroupPromoted { .. } | What::GroupRolledBack { .. } => true,
+        What::GroupApproved { .. } | What::GroupPromoted { .. } | What::GroupRolledBack { .. } => true,
         What::WatchPassed { .. } | What::WatchFailed { .. } | What::Drilled { .. } => true,
         What::RollbackWindowSet { .. } | What::Deleted {} | What::Answered {} => true,
         // Of a topic, not of a version.
@@ -119,7 +124,9 @@ fn can_happen(job: &Job, story: &Story, what: &What) -> bool {
         What::Retired { .. } => is_some(decide::retire(job, 2)) || matches!(version.role, Role::Standby { .. }),
         What::WatchPassed { .. } | What::WatchFailed { .. } => version.role == Role::Serving,
         What::Armed { .. } => version.role == Role::Candidate,
-        What::Approved { .. } => matches!(version.role, Role::Candidate | Role::Standby { .. }),
+        What::Approved { .. } | What::GroupApproved { .. } => {
+            matches!(version.role, Role::Candidate | Role::Standby { .. })
+        }
         What::Promoted(_) | What::GroupPromoted { .. } => {
             let asked = Promotion::default();
             let decided = decide::promote(job, 2, &asked, Conditions::new(), ("ann", None), NOON);
