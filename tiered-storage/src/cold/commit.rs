@@ -65,11 +65,18 @@ pub(crate) enum CommitOutcome {
 }
 
 impl ColdTopic {
-    /// Stores a data file. Nothing refers to it before [`ColdTopic::commit`].
+    /// Stores data files. Nothing refers to them before [`ColdTopic::commit`].
+    pub(crate) async fn store_files(&self, files: Vec<NewFile>) -> Result<Vec<Add>, LogError> {
+        let now = self.clock.now();
+        let (adds, objects): (Vec<Add>, Vec<_>) = files.into_iter().map(|file| with_bytes(file.add(now), file)).unzip();
+        self.store.put_new(objects).await?;
+        Ok(adds)
+    }
+
+    /// Stores one.
     pub(crate) async fn store_file(&self, file: NewFile) -> Result<Add, LogError> {
-        let add = file.add(self.clock.now());
-        self.store.put_new(&add.path, file.bytes).await?;
-        Ok(add)
+        let mut adds = self.store_files(vec![file]).await?;
+        Ok(adds.remove(0))
     }
 
     /// Removes those of a round's stored files that the table does not refer to.
@@ -207,6 +214,12 @@ impl ColdTopic {
         let held = coverage.partition(partition).and_then(|covered| covered.file_at(range.from));
         held.is_some_and(|held| held.path == file.path)
     }
+}
+
+/// An entry of the log with the object that it names.
+fn with_bytes(add: Add, file: NewFile) -> (Add, (String, Vec<u8>)) {
+    let path = add.path.clone();
+    (add, (path, file.bytes))
 }
 
 /// True when clean-up may soon take files that were written at `begun`, for files that nothing refers to.

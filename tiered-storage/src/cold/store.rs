@@ -11,6 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use deltalake_core::DeltaTable;
 use deltalake_core::logstore::{StorageConfig, default_logstore};
+use futures::future::try_join_all;
+use futures::stream::{self, StreamExt as _};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
@@ -26,6 +28,9 @@ const PART_BYTES: usize = 16 << 20;
 
 /// Parts on their way at a time. The file is in memory anyhow; more connections than these are no faster.
 const PARTS_AT_ONCE: usize = 4;
+
+/// Files and folders synced at the same time.
+const SYNCS_AT_ONCE: usize = 16;
 
 /// How often a write is begun anew, beyond what the client itself tries again: it does not where a connection was lost in a create.
 const ATTEMPTS: u32 = 4;
@@ -99,9 +104,17 @@ impl ColdStore {
         Arc::new(PrefixStore::new(self.root.clone(), prefix))
     }
 
-    /// Writes a new object, durably. It never replaces one. Its name must be nobody else's (names hold a random id): so an object that is
-    /// there already, of just that size, is an earlier attempt that had succeeded.
-    pub(crate) async fn put_new(&self, path: &str, bytes: Vec<u8>) -> Result<(), LogError> {
+    /// Writes new objects, all at the same time, and makes them durable. It never replaces one. Their names must be nobody else's (names
+    /// hold a random id): so an object that is there already, of just that size, is an earlier attempt that had succeeded.
+    pub(crate) async fn put_new(&self, objects: Vec<(String, Vec<u8>)>) -> Result<(), LogError> {
+        let paths = objects.iter().map(|(path, _)| path.clone()).collect();
+        try_join_all(objects.into_iter().map(|(path, bytes)| self.put_one(path, bytes))).await?;
+        // Together, since they share folders, and each folder is to be synced as well.
+        self.sync_all(paths).await
+    }
+
+    async fn put_one(&self, path: String, bytes: Vec<u8>) -> Result<(), LogError> {
+        let path = path.as_str();
         let (objects, at, bytes) = (self.objects(), Path::from(path), Bytes::from(bytes));
         let mut wait = FIRST_WAIT;
         for attempt in 1.. {
@@ -116,7 +129,7 @@ impl ColdStore {
             tokio::time::sleep(wait).await;
             wait *= 4;
         }
-        self.sync_all(vec![path.into()]).await
+        Ok(())
     }
 
     async fn put_once(&self, objects: &dyn ObjectStore, at: &Path, bytes: &Bytes) -> Result<(), Error> {
@@ -146,10 +159,18 @@ impl ColdStore {
     /// there any more needs nothing.
     pub(crate) async fn sync_all(&self, paths: Vec<String>) -> Result<(), LogError> {
         let Some(disk) = &self.disk else { return Ok(()) };
-        let files: Vec<PathBuf> = paths.iter().map(|path| disk.join(path)).collect();
-        let synced = tokio::task::spawn_blocking(move || sync(&files)).await;
+        let files: BTreeSet<PathBuf> = paths.iter().map(|path| disk.join(path)).collect();
+        let above =
+            |file: &PathBuf| file.ancestors().skip(1).take(FOLDERS_ABOVE).map(PathBuf::from).collect::<Vec<_>>();
+        let folders: BTreeSet<PathBuf> = files.iter().flat_map(above).collect();
         let what = || format!("syncing what was written to {}", self.url);
-        synced.map_err(|e| LogError::store(what(), e))?.map_err(|e| LogError::store(what(), e))
+        // All at the same time: the file system's journal then writes many of them as one.
+        let sync = |path: PathBuf| tokio::task::spawn_blocking(move || sync(&path));
+        let mut syncs = stream::iter(files.into_iter().chain(folders)).map(sync).buffer_unordered(SYNCS_AT_ONCE);
+        while let Some(synced) = syncs.next().await {
+            synced.map_err(|e| LogError::store(what(), e))?.map_err(|e| LogError::store(what(), e))?;
+        }
+        Ok(())
     }
 }
 
@@ -168,15 +189,10 @@ fn is_final(e: &Error) -> bool {
 /// A data file lies at most this many folders below the cold tier: topic, incarnation, partition; one more for the tier's own.
 const FOLDERS_ABOVE: usize = 4;
 
-fn sync(files: &[PathBuf]) -> std::io::Result<()> {
-    let mut folders = BTreeSet::new();
-    for file in files {
-        match std::fs::File::open(file) {
-            Ok(opened) => opened.sync_all()?,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
-            Err(e) => return Err(e),
-        }
-        folders.extend(file.ancestors().skip(1).take(FOLDERS_ABOVE));
+fn sync(path: &std::path::Path) -> std::io::Result<()> {
+    match std::fs::File::open(path) {
+        Ok(opened) => opened.sync_all(),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(e) => Err(e),
     }
-    folders.into_iter().try_for_each(|folder| std::fs::File::open(folder)?.sync_all())
 }

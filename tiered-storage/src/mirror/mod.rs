@@ -14,6 +14,7 @@ mod policy;
 mod round;
 mod upkeep;
 mod watched;
+mod writing;
 
 #[cfg(test)]
 mod tests;
