@@ -1,4 +1,4 @@
-// What there is: jobs with the versions that matter, and topics. Looked at every other second for whoever shows it.
+// What there is: jobs with the versions that matter, topics, and schedules. Looked at every other second for whoever shows it.
 
 import { all, get, paths, sql, relation, quoted } from "./api.js";
 import { every } from "./poll.js";
@@ -10,7 +10,13 @@ const REMEMBERED = 60;
 const FRESH_EVERY_MS = 10_000;
 const FRESH_MAX_ROWS = 500_000;
 
-export const world = Object.assign(new EventTarget(), { jobs: null, topics: null, error: null, refresh: () => {} });
+export const world = Object.assign(new EventTarget(), {
+  jobs: null,
+  topics: null,
+  schedules: [],
+  error: null,
+  refresh: () => {},
+});
 
 const lags = new Map();
 const fresh = new Map();
@@ -25,9 +31,15 @@ export const freshnessOf = (job) => fresh.get(job)?.value ?? null;
 export function watchWorld() {
   const look = async () => {
     try {
-      const [jobs, topics] = await Promise.all([all("/v1/jobs", "jobs"), all("/v1/topics", "topics")]);
+      const [jobs, topics, schedules] = await Promise.all([
+        all("/v1/jobs", "jobs"),
+        all("/v1/topics", "topics"),
+        // Who may see some jobs only may not see what is done to all of them.
+        all("/v1/schedules", "schedules").catch((error) => (error.status === 403 ? [] : Promise.reject(error))),
+      ]);
       world.jobs = await Promise.all(jobs.map(withVersions));
       world.topics = topics;
+      world.schedules = schedules;
       world.error = null;
       world.jobs.forEach(remember);
     } catch (error) {

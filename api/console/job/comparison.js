@@ -38,7 +38,8 @@ export function comparison(version) {
   ];
 }
 
-function countBar(counts) {
+/** How many rows are the same and how many are not, as a bar and in numbers. */
+export function countBar(counts) {
   const kinds = ["same", "changed", "added", "removed"];
   const all = kinds.reduce((sum, kind) => sum + counts[kind], 0);
   let at = 0;

@@ -20,6 +20,7 @@ const KINDS = [
   ["version.deployed", "deploys"],
   ["version.verified", "comparisons"],
   ["version.failed", "failures"],
+  ["schedule.", "schedules"],
 ];
 
 export function history(place, { query, signal }) {

@@ -10,6 +10,7 @@ import { setQuery } from "../router.js";
 import { isLive } from "../status.js";
 import { follow } from "../stream.js";
 import { readDeadLetters } from "../job/deadletters.js";
+import { drill } from "../job/drill.js";
 import { lanes } from "../job/lanes.js";
 import { head } from "../job/head.js";
 import { oneVersion } from "../job/version.js";
@@ -121,6 +122,7 @@ function content(state, actions) {
         : empty("No version reads", "All are retired or given up. Deploy one:", `rekap deploy ${name}`),
     ),
     version && oneVersion(state, version, actions),
+    drill(job, actions.look),
     panel(
       "All versions",
       { note: `${plural(job.versions.length, "version")} so far` },

@@ -4,6 +4,7 @@ import { ago, coarse, compact, count, duration, floorPercent, plural, progress, 
 import { draw, h } from "../dom.js";
 import { empty, failure, grid, meter, panel, spark, told, waiting } from "../parts.js";
 import { tierBar } from "../tiers.js";
+import { broken, schedules } from "../schedules.js";
 import { isBusy, phase, sign } from "../status.js";
 import { freshnessOf, lagsOf, world } from "../world.js";
 
@@ -43,6 +44,8 @@ function content() {
             "rekap topic create ticks --partitions 4 --key currency",
           ),
     ),
+    world.schedules.length > 0 &&
+      panel("Schedules", { note: "What the server does by itself; times are UTC." }, schedules(world.schedules)),
   ];
 }
 
@@ -61,7 +64,11 @@ function summary() {
 }
 
 function attention() {
-  const points = [...world.jobs.flatMap(pointsOfJob), ...world.topics.flatMap(pointsOfTopic)];
+  const points = [
+    ...world.jobs.flatMap(pointsOfJob),
+    ...world.topics.flatMap(pointsOfTopic),
+    ...broken(world.schedules).map(pointOfSchedule),
+  ];
   if (!points.length) return world.jobs.length ? h("p.allclear", sign("tick", "good", "Nothing needs you")) : null;
   return h(
     "ul.attention",
@@ -110,6 +117,8 @@ function pointsOfJob(job) {
     ]);
   if (rollback.to !== null && !rollback.possible)
     points.push(["warn", "triangle", `${job.job} cannot be rolled back: ${rollback.why_not}`, href, "Look"]);
+  if (job.drill?.verdict === "fail")
+    points.push(["bad", "cross", `${job.job}@${job.drill.version}: history does not give what is served`, href, "See"]);
   if (serves?.dead_letters)
     points.push([
       "warn",
@@ -120,6 +129,14 @@ function pointsOfJob(job) {
     ]);
   return points;
 }
+
+const pointOfSchedule = ({ schedule, runs: [last] }) => [
+  last.outcome === "failed" ? "bad" : "warn",
+  last.outcome === "failed" ? "cross" : "triangle",
+  `${schedule} ${last.outcome === "failed" ? "failed" : "was missed"}: ${last.detail}`,
+  "/history?kind=schedule.",
+  "See what happened",
+];
 
 function pointsOfTopic(topic) {
   const lost = topic.partitions.flatMap((p) => p.gaps).reduce((sum, [from, to]) => sum + to - from, 0);

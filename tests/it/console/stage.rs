@@ -35,7 +35,11 @@ fn ticks() -> Events {
 
 /// A server whose topic `ticks` is partly cold, with the first version of the index serving.
 pub(super) async fn serving() -> World {
-    let world = World::start().await;
+    serving_on(World::start().await).await
+}
+
+/// The same on a server of another configuration.
+pub(super) async fn serving_on(world: World) -> World {
     let schema: Value = serde_json::from_str(&example("ticks.schema.json")).expect("the example's schema is JSON");
     world.topic("ticks", &json!({"partitions": 4, "key": ["currency"], "schema": schema})).await;
     let ticks = ticks();
