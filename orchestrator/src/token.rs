@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use rekap_tiered_storage::Timestamp;
+use rekap_tiered_storage::{Timestamp, matches_pattern};
 use serde::{Deserialize, Serialize};
 
 use crate::catalog::Hash;
@@ -63,12 +63,12 @@ impl Default for Scope {
 impl Scope {
     /// True when the job is within it.
     pub fn has_job(&self, job: &str) -> bool {
-        self.jobs.iter().any(|pattern| matches(pattern, job))
+        self.jobs.iter().any(|pattern| matches_pattern(pattern, job))
     }
 
     /// True when the topic is within it.
     pub fn has_topic(&self, topic: &str) -> bool {
-        self.topics.iter().any(|pattern| matches(pattern, topic))
+        self.topics.iter().any(|pattern| matches_pattern(pattern, topic))
     }
 
     /// True when everything is within it.
@@ -76,20 +76,6 @@ impl Scope {
         let all = |patterns: &[String]| patterns.iter().any(|pattern| pattern == "*");
         all(&self.jobs) && all(&self.topics)
     }
-}
-
-/// True when `name` is `pattern`, whose `*` stand for any text.
-fn matches(pattern: &str, name: &str) -> bool {
-    let mut parts = pattern.split('*');
-    let head = parts.next().unwrap_or_default();
-    let Some(mut rest) = name.strip_prefix(head) else { return false };
-    let Some(tail) = parts.next_back() else { return rest.is_empty() };
-    // The leftmost place of each part leaves most to those after it.
-    for part in parts {
-        let Some(at) = rest.find(part) else { return false };
-        rest = &rest[at + part.len()..];
-    }
-    rest.ends_with(tail)
 }
 
 /// A token, as it is recorded when it is made.

@@ -17,6 +17,7 @@ mod memory_log;
 mod mirror;
 mod offset;
 mod partitioner;
+mod pattern;
 mod positions;
 mod retention;
 mod schema;
@@ -44,6 +45,7 @@ pub use log::{Extent, InputBatch, Log, LogSlice, ReadPlan, Segment, Start, Tier,
 pub use mirror::{Mirror, MirrorCounts, MirrorPolicy};
 pub use offset::{Offset, OffsetRange, Partition};
 pub use partitioner::partition_of;
+pub use pattern::matches_pattern;
 pub use positions::{InvalidPositions, Positions};
 pub use retention::{Retention, RetentionPolicy};
 pub use schema::{Compatibility, IncompatibleSchema, InvalidSchema, TopicSchema, Validator, Violation};

@@ -157,16 +157,6 @@ impl Schedule {
     }
 }
 
-/// True when `name` is `pattern`, in which `*` stands for any text.
-pub(super) fn names(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((head, rest)) => name
-            .strip_prefix(head)
-            .is_some_and(|tail| (0..=tail.len()).any(|at| tail.is_char_boundary(at) && names(rest, &tail[at..]))),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -207,14 +197,5 @@ mod tests {
         let schedules = Schedules::read(&[spec(|_| {})], false, NOON).unwrap();
         assert_eq!(schedules.0[0].says(), "drill of bpi at 0 3 * * * (Europe/Vienna)");
         assert!(schedules.have(Task::Drill) && !schedules.have(Task::Compaction));
-    }
-
-    #[test]
-    fn a_star_in_a_name_matches_any_text() {
-        for (pattern, name, is) in
-            [("*", "bpi", true), ("bpi", "bpi", true), ("b*i", "bpi", true), ("b*", "api", false)]
-        {
-            assert_eq!(names(pattern, name), is, "{pattern} {name}");
-        }
     }
 }

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use rekap_tiered_storage::Mirror;
+use rekap_tiered_storage::{Mirror, matches_pattern};
 
-use super::spec::names;
 use super::{Schedule, Task};
 use crate::verify::Verdict;
 use crate::{By, Orchestrator, Rejection};
@@ -43,7 +42,7 @@ impl Orchestrator {
     /// Drills every job of that pattern that serves, one after the other. A job that fails keeps no other from its drill.
     async fn drill_all(&self, pattern: &str, by: By) -> Option<Result<String, String>> {
         let state = self.state();
-        let jobs = state.jobs().filter(|job| names(pattern, &job.name));
+        let jobs = state.jobs().filter(|job| matches_pattern(pattern, &job.name));
         let jobs: Vec<(String, bool)> = jobs.map(|job| (job.name.clone(), job.serving().is_some())).collect();
         if jobs.is_empty() {
             return Some(Err(format!("no job is named `{pattern}`")));

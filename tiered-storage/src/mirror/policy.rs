@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::TopicName;
+use crate::{TopicName, matches_pattern};
 
 /// What to mirror, and when a file is cut.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,36 +29,6 @@ impl Default for MirrorPolicy {
 impl MirrorPolicy {
     /// True when the topic is mirrored.
     pub fn mirrors(&self, topic: &TopicName) -> bool {
-        self.topics.iter().any(|pattern| matches(pattern, topic.as_str()))
-    }
-}
-
-/// True when `name` is `pattern`, whose `*` stand for any text.
-fn matches(pattern: &str, name: &str) -> bool {
-    match pattern.split_once('*') {
-        None => pattern == name,
-        Some((head, rest)) => name.strip_prefix(head).is_some_and(|tail| {
-            (0..=tail.len()).filter(|at| tail.is_char_boundary(*at)).any(|at| matches(rest, &tail[at..]))
-        }),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pattern_matches_any_text_for_its_star() {
-        for (pattern, name, is) in [
-            ("*", "ticks", true),
-            ("ticks", "ticks", true),
-            ("ticks", "ticks.eu", false),
-            ("ticks*", "ticks.eu", true),
-            ("*.eu", "ticks.eu", true),
-            ("t*.*u", "ticks.eu", true),
-            ("*.us", "ticks.eu", false),
-        ] {
-            assert_eq!(matches(pattern, name), is, "{pattern} {name}");
-        }
+        self.topics.iter().any(|pattern| matches_pattern(pattern, topic.as_str()))
     }
 }
