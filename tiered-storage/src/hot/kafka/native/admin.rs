@@ -93,6 +93,32 @@ pub(super) fn ask(
     }
 }
 
+/// Asks what topics are like, and with `rights` what this principal may do with them.
+pub(super) fn ask_for_topics(
+    client: Client,
+    names: &[TopicName],
+    timeout: Duration,
+    rights: bool,
+) -> Result<Answer, Failure> {
+    let texts: Vec<CString> = names.iter().map(|name| CString::new(name.as_str()).expect("no zero byte")).collect();
+    let mut pointers: Vec<*const c_char> = texts.iter().map(|text| text.as_ptr()).collect();
+    // SAFETY: the collection copies the names; it is freed after the call.
+    let collection = unsafe { sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len()) };
+    let answer = ask(client, op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout, None, |options, queue| {
+        // SAFETY: all four are valid for the call; the options are ours alone until it.
+        unsafe {
+            if rights {
+                let refused = sys::rd_kafka_AdminOptions_set_include_authorized_operations(options.cast_mut(), 1);
+                debug_assert!(refused.is_null());
+            }
+            sys::rd_kafka_DescribeTopics(client, collection, options, queue);
+        }
+    });
+    // SAFETY: ours, freed once.
+    unsafe { sys::rd_kafka_TopicCollection_destroy(collection) };
+    answer
+}
+
 /// Describes topics; one that there is not is left out.
 pub(in crate::hot::kafka) fn describe(
     client: Client,
@@ -102,17 +128,7 @@ pub(in crate::hot::kafka) fn describe(
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    let texts: Vec<CString> = names.iter().map(|name| CString::new(name.as_str()).expect("no zero byte")).collect();
-    let mut pointers: Vec<*const c_char> = texts.iter().map(|text| text.as_ptr()).collect();
-    // SAFETY: the collection copies the names; it is freed after the call.
-    let collection = unsafe { sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len()) };
-    let answer = ask(client, op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout, None, |options, queue| {
-        // SAFETY: all four are valid for the call.
-        unsafe { sys::rd_kafka_DescribeTopics(client, collection, options, queue) }
-    });
-    // SAFETY: ours, freed once.
-    unsafe { sys::rd_kafka_TopicCollection_destroy(collection) };
-    let answer = answer?;
+    let answer = ask_for_topics(client, names, timeout, false)?;
     let mut described = Vec::with_capacity(names.len());
     // SAFETY: the answer is of this kind, and owns everything that is borrowed here.
     unsafe {

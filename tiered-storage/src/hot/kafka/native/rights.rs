@@ -1,13 +1,11 @@
 //! What the cluster lets this principal do with topics.
 #![allow(unsafe_code, reason = "the binding does not have this call")]
 
-use std::ffi::{CString, c_char};
 use std::time::Duration;
 
 use rdkafka_sys as sys;
-use sys::rd_kafka_admin_op_t as op;
 
-use super::admin::{Client, Failure, ask};
+use super::admin::{Client, Failure, ask_for_topics};
 use super::partitions::text;
 use crate::TopicName;
 
@@ -42,21 +40,7 @@ pub(in crate::hot::kafka) fn rights(
     if names.is_empty() {
         return Ok(Vec::new());
     }
-    let texts: Vec<CString> = names.iter().map(|name| CString::new(name.as_str()).expect("no zero byte")).collect();
-    let mut pointers: Vec<*const c_char> = texts.iter().map(|text| text.as_ptr()).collect();
-    // SAFETY: the collection copies the names; it is freed after the call.
-    let collection = unsafe { sys::rd_kafka_TopicCollection_of_topic_names(pointers.as_mut_ptr(), pointers.len()) };
-    let answer = ask(client, op::RD_KAFKA_ADMIN_OP_DESCRIBETOPICS, timeout, None, |options, queue| {
-        // SAFETY: all four are valid for the call; the options are ours alone until it.
-        unsafe {
-            let refused = sys::rd_kafka_AdminOptions_set_include_authorized_operations(options.cast_mut(), 1);
-            debug_assert!(refused.is_null());
-            sys::rd_kafka_DescribeTopics(client, collection, options, queue);
-        }
-    });
-    // SAFETY: ours, freed once.
-    unsafe { sys::rd_kafka_TopicCollection_destroy(collection) };
-    let answer = answer?;
+    let answer = ask_for_topics(client, names, timeout, true)?;
     let mut found = Vec::with_capacity(names.len());
     // SAFETY: the answer is of this kind, and owns everything that is borrowed here. Operations are read as numbers: a newer cluster
     // may know more of them than the binding.
