@@ -10,12 +10,12 @@ use rekap_jobs::RunnerHandle;
 use rekap_tables::TableSnapshot;
 use rekap_tiered_storage::Positions;
 
+use crate::Orchestrator;
 use crate::event::What;
 use crate::fleet::Member;
-use crate::react::{Key, still_holds};
+use crate::react::Key;
 use crate::state::{State, Version};
-use crate::verify::{Report, Verdict, verify};
-use crate::{By, Orchestrator};
+use crate::verify::{Report, verify};
 
 /// How long a verification waits for a runner to end its commit before it rests and tries again.
 const HOLD_LIMIT: Duration = Duration::from_secs(2);
@@ -45,12 +45,8 @@ impl Orchestrator {
         let (number, attempt) = (version.number, version.attempt);
         let verified = What::Verified { version: number, attempt, against, report: Box::new(report) };
         let (name, asked) = (key.0.clone(), job.policy.clone());
-        let decide = move |state: &State, now| {
-            let still_asked = state.job(&name).is_ok_and(|job| job.policy.asks_the_same(&asked));
-            let holds = still_asked && still_holds(state, &name, &verified, now);
-            Ok((holds.then_some(verified), ()))
-        };
-        self.write(&By::rekap(), &key.0, decide).await.map_err(|e| e.to_string())
+        let still_asked = move |state: &State| state.job(&name).is_ok_and(|job| job.policy.asks_the_same(&asked));
+        self.record_if(&key.0, verified, still_asked).await.map_err(|e| e.to_string())
     }
 
     /// Snapshots of both at the same positions. Makes way for a rollback.
@@ -79,15 +75,7 @@ impl Orchestrator {
 /// Nothing can be compared at equal positions with a version that does not move.
 fn stands_still(serving: &Version) -> Report {
     let reason = format!("version {}, which serves, does not read on; resume it, or force `verified`", serving.number);
-    Report {
-        verdict: Verdict::Inconclusive,
-        reason: Some(reason),
-        positions: Positions::new(),
-        counts: Default::default(),
-        columns: vec![],
-        checks: vec![],
-        samples: vec![],
-    }
+    Report::inconclusive(reason)
 }
 
 /// The greater position of every partition that both read.

@@ -32,7 +32,7 @@ use crate::{By, Orchestrator, Rejection};
 
 pub(crate) use list::Drills;
 use list::{Active, Listed};
-use report::{inconclusive, judged, strict};
+use report::{judged, strict};
 
 /// A replay that does not move for that long is given up, with what it tries.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -97,7 +97,7 @@ impl Orchestrator {
             runner.stop().await;
         }
         let Some(found) = found else { return Ok(None) };
-        let report = found.unwrap_or_else(inconclusive);
+        let report = found.unwrap_or_else(Report::inconclusive);
         let took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
         let boxed = Box::new(report.clone());
         let drilled = What::Drilled { version: number, attempt: version.attempt, records, took_ms, report: boxed };

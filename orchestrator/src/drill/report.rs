@@ -1,7 +1,6 @@
 //! What a comparison means in a drill. Pure.
 
 use rekap_jobs::PromotePolicy;
-use rekap_tiered_storage::Positions;
 
 use crate::verify::{Report, Verdict};
 
@@ -27,18 +26,6 @@ pub(super) fn judged(report: Report, approximate: bool) -> Report {
             let reason = format!("{differ} rows of what is served are not what history gives");
             Report { reason: Some(reason), ..report }
         }
-    }
-}
-
-pub(super) fn inconclusive(reason: String) -> Report {
-    Report {
-        verdict: Verdict::Inconclusive,
-        reason: Some(reason),
-        positions: Positions::new(),
-        counts: Default::default(),
-        columns: vec![],
-        checks: vec![],
-        samples: vec![],
     }
 }
 

@@ -52,8 +52,21 @@ impl Orchestrator {
 
     /// Records what the steward saw, unless a command made it untrue in the meantime.
     pub(crate) async fn record(&self, job: &str, what: What) -> Result<(), Rejection> {
+        self.record_if(job, what, |_| true).await
+    }
+
+    /// Records what was seen, if that also holds of the state in which it is written.
+    pub(crate) async fn record_if(
+        &self,
+        job: &str,
+        what: What,
+        also: impl FnOnce(&State) -> bool + Send + 'static,
+    ) -> Result<(), Rejection> {
         let name = job.to_owned();
-        let decide = move |state: &State, now| Ok((still_holds(state, &name, &what, now).then_some(what), ()));
+        let decide = move |state: &State, now| {
+            let holds = still_holds(state, &name, &what, now) && also(state);
+            Ok((holds.then_some(what), ()))
+        };
         self.write(&By::rekap(), job, decide).await
     }
 

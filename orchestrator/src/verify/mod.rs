@@ -53,7 +53,7 @@ pub(crate) async fn verify(
     let positions = old.positions().shared_with(new.positions());
     let key = match SharedKey::of(old.schema(), new.schema()) {
         Ok(key) => key,
-        Err(reason) => return Ok(Report { positions, ..inconclusive(reason) }),
+        Err(reason) => return Ok(Report { positions, ..Report::inconclusive(reason) }),
     };
     let compared = Arc::new(Compared { old, new, key });
     let blocking = compared.clone();
@@ -92,19 +92,7 @@ async fn first(new: &TableSnapshot, policy: &PromotePolicy) -> Result<Report, Ve
     let unlimited = PromotePolicy { max_changed: None, ..policy.clone() };
     let (verdict, reason) = judge(&counts, &unlimited, &asked);
     let reason = reason.unwrap_or_else(|| "nothing serves yet that it could be compared with".into());
-    Ok(Report { verdict, counts, positions, checks, ..inconclusive(reason) })
-}
-
-fn inconclusive(reason: String) -> Report {
-    Report {
-        verdict: Verdict::Inconclusive,
-        reason: Some(reason),
-        positions: Default::default(),
-        counts: Counts::default(),
-        columns: Vec::new(),
-        checks: Vec::new(),
-        samples: Vec::new(),
-    }
+    Ok(Report { verdict, counts, positions, checks, ..Report::inconclusive(reason) })
 }
 
 /// Two tables that have the same key.

@@ -131,3 +131,18 @@ pub struct Report {
     /// Some of the rows that differ.
     pub samples: Vec<Sample>,
 }
+
+impl Report {
+    /// What is said where nothing could be compared.
+    pub(crate) fn inconclusive(reason: String) -> Self {
+        Report {
+            verdict: Verdict::Inconclusive,
+            reason: Some(reason),
+            positions: Positions::new(),
+            counts: Counts::default(),
+            columns: vec![],
+            checks: vec![],
+            samples: vec![],
+        }
+    }
+}
