@@ -22,15 +22,11 @@ impl Standing {
     }
 }
 
-/// Where the latest record of a key stands, given where the table's one stands and the last candidate of each partition of a range, which
-/// comes after it in the log.
-pub(super) fn latest(stored: Option<Standing>, candidates: &[Standing]) -> Option<Standing> {
-    let goes_on = |candidate: &Standing| match stored {
-        Some(stored) if stored.partition == candidate.partition => {
-            Standing { newest: stored.newest.max(candidate.newest), ..*candidate }
-        }
-        _ => *candidate,
-    };
-    let left = stored.filter(|stored| candidates.iter().all(|candidate| candidate.partition != stored.partition));
-    candidates.iter().map(goes_on).chain(left).max_by_key(Standing::rank)
+/// Which of two stands for a key: where it stood so far, and the last candidate of a partition of a range, which comes after what the table
+/// holds of it (`stored`). Asked of each candidate in any order, the last answer is where the latest record stands.
+pub(super) fn later(stored: Option<Standing>, so_far: Option<Standing>, candidate: Standing) -> Standing {
+    let goes_on = stored.filter(|stored| stored.partition == candidate.partition);
+    let newest = goes_on.map_or(candidate.newest, |stored| stored.newest.max(candidate.newest));
+    let candidate = Standing { newest, ..candidate };
+    so_far.filter(|so_far| so_far.rank() > candidate.rank()).unwrap_or(candidate)
 }

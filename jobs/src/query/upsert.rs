@@ -26,7 +26,7 @@ use rekap_tables::Gathered;
 
 use super::chain::{Chain, Kept};
 use super::grouped::{Groups, columns_of, selected};
-use super::log_order::{Standing, latest};
+use super::log_order::{Standing, later};
 use super::records::{Change, FailedRecord, Records};
 use super::retention::Retention;
 use super::tombstones::TombstoneKeys;
@@ -72,6 +72,8 @@ pub(super) struct Candidates {
     rows: RecordBatch,
     /// Which candidates win over all that was before them; empty: none.
     resets: Vec<bool>,
+    /// The number of each candidate's key, in the order in which keys first appear; empty: each has a key of its own.
+    key: Vec<usize>,
 }
 
 /// One worker's part of a range.
@@ -105,11 +107,11 @@ impl UpsertQuery {
     /// The parts of a range as one, each key once.
     pub(super) fn combine(&self, parts: Vec<Candidates>, memory: &Arc<dyn MemoryPool>) -> Result<Candidates> {
         if let [one] = parts.as_slice() {
-            return Ok(one.clone());
+            return self.with_keys(one.clone());
         }
         let mut latest = Latest::new(self, memory)?;
         parts.into_iter().try_for_each(|part| latest.add(part))?;
-        latest.finish()
+        self.with_keys(latest.finish()?)
     }
 
     /// What becomes of the touched keys, given what the table holds of them: a candidate older than the stored order key is dropped.
@@ -139,44 +141,43 @@ impl UpsertQuery {
     /// The key columns, each key once, to look up what the table holds.
     pub(super) fn keys_of(&self, touched: &Candidates) -> Result<RecordBatch> {
         let keys = touched.state.project(&(0..self.keys).collect::<Vec<_>>())?;
-        if !self.in_log_order {
-            return Ok(keys);
-        }
         let mut first = vec![];
-        for (row, key) in self.numbers(&keys)?.into_iter().enumerate() {
-            if key == first.len() {
+        for (row, key) in touched.key.iter().enumerate() {
+            if *key == first.len() {
                 first.push(row as u32);
             }
         }
-        Ok(if first.len() == keys.num_rows() { keys } else { take_record_batch(&keys, &UInt32Array::from(first))? })
+        Ok(if first.is_empty() { keys } else { take_record_batch(&keys, &UInt32Array::from(first))? })
     }
 
-    /// The number of each row's key, in the order in which they first appear.
-    fn numbers(&self, keys: &RecordBatch) -> Result<Vec<usize>> {
-        Ok(Groups::new(self.key_schema())?.number(keys.columns())?.to_vec())
+    /// Tells the candidates of one key that stand in several partitions as such.
+    fn with_keys(&self, mut touched: Candidates) -> Result<Candidates> {
+        if self.in_log_order {
+            let mut groups = Groups::new(self.key_schema())?;
+            let key = groups.number(&touched.state.columns()[..self.keys])?.to_vec();
+            touched.key = if groups.len() < key.len() { key } else { vec![] };
+        }
+        Ok(touched)
     }
 
     /// Which candidates are the latest of their keys in the log, with how far their partitions have come.
     fn latest(&self, touched: &mut Candidates, stored: &Gathered) -> Result<BooleanArray> {
-        let keys = touched.state.project(&(0..self.keys).collect::<Vec<_>>())?;
         let places = Places::of(&touched.state, self.keys);
-        let mut candidates: Vec<Vec<Standing>> = vec![];
-        for (row, key) in self.numbers(&keys)?.into_iter().enumerate() {
-            if key == candidates.len() {
-                candidates.push(vec![]);
-            }
-            candidates[key].push(places.standing(row, Some(row)));
-        }
-        let mut held = vec![None; candidates.len()];
+        let mut held = vec![None; stored.found.len()];
         if stored.state.num_rows() > 0 {
             let places = Places::of(&stored.state, self.keys);
             let keys = selected(&stored.found).into_iter().enumerate();
             keys.for_each(|(row, key)| held[key] = Some(places.standing(row, None)));
         }
+        let mut best = held.clone();
+        for row in 0..touched.state.num_rows() {
+            let key = touched.key.get(row).copied().unwrap_or(row);
+            best[key] = Some(later(held[key], best[key], places.standing(row, Some(row))));
+        }
         let mut newest = places.newest.values().to_vec();
         let mut newer = vec![false; newest.len()];
-        for (candidates, held) in candidates.iter().zip(held) {
-            if let Some(Standing { newest: reached, candidate: Some(row), .. }) = latest(held, candidates) {
+        for standing in best.into_iter().flatten() {
+            if let Standing { newest: reached, candidate: Some(row), .. } = standing {
                 (newest[row], newer[row]) = (reached, true);
             }
         }
@@ -318,7 +319,7 @@ impl UpsertQuery {
         let row = of.iter().map(|row| output[*row as usize]).collect();
         let usable: BooleanArray = of.iter().map(|row| Some(usable[*row as usize])).collect();
         let resets = of.iter().filter(|_| self.resets).map(|row| tombstone(*row as usize)).collect();
-        let candidates = Candidates { state, row, rows, resets };
+        let candidates = Candidates { state, row, rows, resets, key: vec![] };
         if usable.false_count() == 0 { Ok(candidates) } else { candidates.filter(&usable) }
     }
 
@@ -395,7 +396,7 @@ impl<'a> Latest<'a> {
             let (state, output) = (self.query.state.clone(), self.query.output.clone());
             let row = UInt32Array::from(Vec::<u32>::new());
             let (state, rows) = (RecordBatch::new_empty(state), RecordBatch::new_empty(output));
-            return Ok(Candidates { state, row, rows, resets: vec![] });
+            return Ok(Candidates { state, row, rows, resets: vec![], key: vec![] });
         }
         let states: Vec<&RecordBatch> = self.held.iter().map(|(candidates, _)| &candidates.state).collect();
         let rows: Vec<&RecordBatch> = self.held.iter().map(|(candidates, _)| &candidates.rows).collect();
@@ -416,6 +417,6 @@ impl<'a> Latest<'a> {
         if self.query.in_log_order {
             state = with_newest(&state, self.query.keys, self.newest)?;
         }
-        Ok(Candidates { state, row: row.into(), rows, resets: self.resets })
+        Ok(Candidates { state, row: row.into(), rows, resets: self.resets, key: vec![] })
     }
 }
