@@ -4,6 +4,7 @@
 //! cluster. What an implementation acknowledges is durable: it survives `kill -9` and a power cut (on Kafka: as far as the topic's
 //! replicas do).
 
+mod columns;
 #[cfg(test)]
 pub(crate) mod conformance;
 mod embedded;

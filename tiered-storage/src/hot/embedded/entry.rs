@@ -209,6 +209,16 @@ impl<'a> Values<'a> {
     pub(super) fn start_of(&self, i: usize) -> usize {
         (0..i).filter_map(|i| self.length(i)).sum()
     }
+
+    /// The values `[from, to)`, in order.
+    pub(super) fn slices(self, from: usize, to: usize) -> impl Iterator<Item = Option<&'a [u8]>> {
+        let mut start = self.start_of(from);
+        (from..to).map(move |i| {
+            let length = self.length(i)?;
+            start += length;
+            Some(&self.bytes[start - length..start])
+        })
+    }
 }
 
 /// The headers of one record, from their stored bytes.

@@ -277,7 +277,7 @@ impl Cursor {
     /// Gathers records until the range is covered, the bytes are there, or nothing more comes.
     fn read(&mut self, partition: Partition, range: OffsetRange, max_bytes: usize) -> Result<Read, ReadFailure> {
         let max_bytes = max_bytes.min(MAX_READ_BYTES);
-        let mut fill = Fill::new();
+        let mut fill = Fill::default();
         let mut covered = range.from;
         let mut heard = Instant::now();
         while covered < range.to && fill.len() < MAX_READ_RECORDS {
