@@ -13,15 +13,13 @@ use axum::http::request::Parts;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use rekap_orchestrator::{Hash, RequestKey};
+use rekap_tiered_storage::{AppendKey, LogError};
 use sha2::{Digest, Sha256};
 
 use super::App;
 use super::access::Caller;
 use super::extract::read_body;
 use crate::Problem;
-
-/// The longest `Idempotency-Key`: enough for any identifier, small enough to be kept for a day.
-const MAX_KEY_BYTES: usize = 255;
 
 /// The largest body that comes with a key: that of a request of records. Routes have smaller bounds of their own.
 const MAX_BYTES: usize = 64 << 20;
@@ -39,11 +37,11 @@ impl Once {
     /// From the request's `Idempotency-Key`.
     fn of(parts: &Parts, body: &[u8]) -> Result<Once, Problem> {
         let key = parts.headers.get("idempotency-key").and_then(|key| key.to_str().ok());
-        let key = key.filter(|key| (1..=MAX_KEY_BYTES).contains(&key.len())).ok_or_else(|| {
+        let key = key.filter(|key| (1..=AppendKey::MAX_BYTES).contains(&key.len())).ok_or_else(|| {
             Problem::unprocessable(
                 "INVALID_IDEMPOTENCY_KEY",
                 "the Idempotency-Key is empty, too long, or not plain ASCII",
-                format!("send 1 to {MAX_KEY_BYTES} visible ASCII characters, such as a UUID"),
+                format!("send 1 to {} visible ASCII characters, such as a UUID", AppendKey::MAX_BYTES),
             )
         })?;
         let target = parts.uri.path_and_query().map_or("", |target| target.as_str());
@@ -86,7 +84,7 @@ async fn keyed(app: &App, request: Request, next: Next) -> Result<Response, Prob
     app.orchestrator().refuse_other_request(&once.request())?;
     let appended = app.log().hot.body_of(&once.key).await?;
     if appended.is_some_and(|digest| digest != once.digest) {
-        return Err(rekap_tiered_storage::LogError::KeyReused(once.key).into());
+        return Err(LogError::KeyReused(once.key).into());
     }
     parts.extensions.insert(once.clone());
     let response = next.run(Request::from_parts(parts, Body::from(body))).await;

@@ -68,6 +68,21 @@ pub struct AppendKey {
     pub body_digest: [u8; 32],
 }
 
+impl AppendKey {
+    /// The bytes that a key may have.
+    pub const MAX_BYTES: usize = 255;
+
+    fn check(&self) -> Result<(), LogError> {
+        match self.key.len() {
+            0..=Self::MAX_BYTES => Ok(()),
+            _ => {
+                let most = Self::MAX_BYTES;
+                Err(LogError::Invalid(format!("an idempotency key has at most {most} bytes; use a UUID")))
+            }
+        }
+    }
+}
+
 /// The hot tier of the unified log.
 #[async_trait]
 pub trait HotLog: Send + Sync + 'static {

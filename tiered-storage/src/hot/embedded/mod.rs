@@ -41,9 +41,6 @@ use crate::{
     Partition, Timestamp, Topic, TopicConfig, TopicName, steps,
 };
 
-/// The longest idempotency key: it is part of a stored key.
-const MAX_KEY_BYTES: usize = 255;
-
 /// The embedded hot log.
 pub struct EmbeddedLog {
     store: Arc<Store>,
@@ -147,9 +144,7 @@ impl HotLog for EmbeddedLog {
         records: Vec<NewRecord>,
         once: Option<AppendKey>,
     ) -> Result<Appended, LogError> {
-        if once.as_ref().is_some_and(|once| once.key.len() > MAX_KEY_BYTES) {
-            return Err(LogError::Invalid(format!("an idempotency key has at most {MAX_KEY_BYTES} bytes; use a UUID")));
-        }
+        once.as_ref().map_or(Ok(()), AppendKey::check)?;
         let (reply, answer) = oneshot::channel();
         self.send(Command::Append(Append { topic: name.clone(), records, once, reply })).await;
         answer.await.map_err(|_| writer_died())?

@@ -55,9 +55,6 @@ use crate::{
 pub use exam::{KafkaExam, examine_kafka};
 pub use settings::KafkaSettings;
 
-/// The longest idempotency key.
-const MAX_KEY_BYTES: usize = 255;
-
 /// How long an append in a transaction waits until readers see it.
 const READABLE: Duration = Duration::from_secs(2);
 
@@ -280,9 +277,7 @@ impl HotLog for KafkaLog {
         records: Vec<NewRecord>,
         once: Option<AppendKey>,
     ) -> Result<Appended, LogError> {
-        if once.as_ref().is_some_and(|once| once.key.len() > MAX_KEY_BYTES) {
-            return Err(LogError::Invalid(format!("an idempotency key has at most {MAX_KEY_BYTES} bytes; use a UUID")));
-        }
+        once.as_ref().map_or(Ok(()), AppendKey::check)?;
         let topic = self.catalog.topic(name).await?;
         let partitions = topic.config.partitions;
         producer::check(name, partitions, &records)?;
