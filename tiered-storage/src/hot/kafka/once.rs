@@ -4,8 +4,9 @@
 //! begin ─► records ─► their offsets are acknowledged ─► the answer, into `__rekap_requests` ─► commit
 //! ```
 //! A process that dies in between leaves a transaction that its successor ends before it reads the answers, so it sees whether the
-//! append happened. The writer's name is kept in the data folder. Two front ends see each other's answers once they are committed; the
-//! same key sent to both *at the same moment* can append twice. Appends with a key go one after the other, each in about 10 ms.
+//! append happened. The writer's name is kept in the data folder. A commit is readable a moment after it is acknowledged: a writer
+//! remembers its own answers, and waits for those of other front ends that are under way. The same key sent to two of them *at the same
+//! moment* can append twice. Appends with a key go one after the other, each in about 10 ms.
 //! Answers are records of format 1: `{"format": 1, "digest": "…", "appended": {"0": [from, to]}}`, keyed `<life>/<key>`, kept 24 hours.
 
 use std::collections::{BTreeMap, HashMap};
@@ -20,6 +21,7 @@ use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::producer::{Producer as _, ThreadedProducer};
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::cluster::{Cluster, blocking};
 use super::cursors::Cursors;
@@ -45,6 +47,12 @@ const RETENTION_MS: u64 = 25 * 60 * 60 * 1000;
 /// How long a step of a transaction may take.
 const STEP: Duration = Duration::from_secs(30);
 
+/// How long an append waits for answers of other front ends that are under way. One that died leaves its own open for longer.
+const UNDECIDED: Duration = Duration::from_secs(1);
+
+/// How often it looks.
+const LOOK: Duration = Duration::from_millis(5);
+
 /// Bytes of answers read at a time.
 const READ_BYTES: usize = 4 << 20;
 
@@ -67,6 +75,8 @@ struct Writer {
     life: Incarnation,
     next: Offset,
     answers: HashMap<String, Answer>,
+    /// Where an open transaction holds the answers up that was waited for in vain.
+    stuck: Option<Offset>,
 }
 
 /// What an append answered.
@@ -108,13 +118,15 @@ impl Once {
         let kept_since = self.clock.now().minus(KEPT).as_micros();
         if let Some(answer) = writer.answers.get(&key).filter(|answer| answer.at_micros >= kept_since) {
             let again = match answer.digest == digest {
-                true => answer.appended(),
+                true => Ok(answer.appended()),
                 false => Err(LogError::KeyReused(once.key)),
             };
             *held = Some(writer);
             return again;
         }
-        let appended = self.transact(&writer, topic, &records, key, digest).await?;
+        let answer = self.transact(&writer, topic, &records, &key, digest).await?;
+        let appended = answer.appended();
+        writer.answers.insert(key, answer);
         *held = Some(writer);
         Ok(appended)
     }
@@ -144,7 +156,7 @@ impl Once {
             Ok(Arc::new(client))
         });
         let client = opened.await.map_err(|e: KafkaError| self.cluster.failed("beginning to write to", e))?;
-        Ok(Writer { client, life, next: Offset::ZERO, answers: HashMap::new() })
+        Ok(Writer { client, life, next: Offset::ZERO, answers: HashMap::new(), stuck: None })
     }
 
     /// The name of this data folder's writer.
@@ -169,18 +181,8 @@ impl Once {
 
     /// Reads the answers that came since, other front ends' among them.
     async fn catch_up(&self, writer: &mut Writer) -> Result<(), LogError> {
-        let offset = async |at| -> Result<Offset, LogError> {
-            let listed = self.cluster.list(Arc::new(vec![(requests(), Partition(0))]), at).await?;
-            match listed.into_iter().next() {
-                Some((_, _, Ok(found))) => Ok(found.unwrap_or_default()),
-                Some((_, _, Err(code))) => {
-                    Err(self.cluster.unanswered("reading the answers in", code, &code.to_string()))
-                }
-                None => Ok(Offset::ZERO),
-            }
-        };
-        let (earliest, end) = (offset(At::Earliest).await?, offset(At::Stable).await?);
-        writer.next = writer.next.max(earliest);
+        let end = self.decided(writer).await?;
+        writer.next = writer.next.max(self.offset(At::Earliest).await?);
         while writer.next < end {
             let range = OffsetRange::new(writer.next, end);
             let read = self.cursors.read(&requests(), writer.life, Partition(0), range, READ_BYTES, None).await;
@@ -202,35 +204,61 @@ impl Once {
         Ok(())
     }
 
+    /// Where the answers end, once those that are under way now are committed or given up.
+    async fn decided(&self, writer: &mut Writer) -> Result<Offset, LogError> {
+        let high = self.offset(At::High).await?;
+        let deadline = Instant::now() + UNDECIDED;
+        loop {
+            let stable = self.offset(At::Stable).await?;
+            if stable >= high || writer.stuck == Some(stable) {
+                return Ok(stable);
+            }
+            if Instant::now() >= deadline {
+                writer.stuck = Some(stable);
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    async fn offset(&self, at: At) -> Result<Offset, LogError> {
+        let listed = self.cluster.list(Arc::new(vec![(requests(), Partition(0))]), at).await?;
+        match listed.into_iter().next() {
+            Some((_, _, Ok(found))) => Ok(found.unwrap_or_default()),
+            Some((_, _, Err(code))) => Err(self.cluster.unanswered("reading the answers in", code, &code.to_string())),
+            None => Ok(Offset::ZERO),
+        }
+    }
+
     async fn transact(
         &self,
         writer: &Writer,
         topic: &Topic,
         records: &[NewRecord],
-        key: String,
+        key: &str,
         digest: String,
-    ) -> Result<Appended, LogError> {
+    ) -> Result<Answer, LogError> {
         let failed = |e| self.cluster.failed(&format!("appending to topic `{}` of", topic.name), e);
         writer.client.begin_transaction().map_err(failed)?;
         let partitions = topic.config.partitions;
         let appended = self.fly(writer, &topic.name, partitions, records).await?;
+        let now = self.clock.now();
         let answer = Answer {
             format: FORMAT,
             digest,
             appended: appended.iter().map(|(p, range)| (p.0, (range.from.get(), range.to.get()))).collect(),
-            at_micros: 0,
+            at_micros: now.as_micros(),
         };
         let record = NewRecord {
             partition: Some(Partition(0)),
-            key: Some(key.into()),
+            key: Some(key.to_owned().into()),
             value: Some(serde_json::to_vec(&answer).map_err(|e| LogError::store("writing an answer", e))?.into()),
             headers: Vec::new(),
-            timestamp: Some(self.clock.now()).filter(|now| *now > Timestamp::from_micros(1000)),
+            timestamp: Some(now).filter(|now| *now > Timestamp::from_micros(1000)),
         };
         self.fly(writer, &requests(), 1, &[record]).await?;
         let client = writer.client.clone();
         blocking(move || client.commit_transaction(STEP)).await.map_err(failed)?;
-        Ok(appended)
+        Ok(answer)
     }
 
     /// Sends records within the transaction. Where one fails the transaction is given up, and nothing of it is ever read.
@@ -267,11 +295,11 @@ impl Once {
 }
 
 impl Answer {
-    fn appended(&self) -> Result<Appended, LogError> {
+    fn appended(&self) -> Appended {
         let range = |(p, (from, to)): (&u32, &(u64, u64))| {
             (Partition(*p), OffsetRange { from: Offset::new(*from), to: Offset::new(*to) })
         };
-        Ok(self.appended.iter().map(range).collect())
+        self.appended.iter().map(range).collect()
     }
 }
 
