@@ -8,6 +8,7 @@ mod clock;
 mod cold;
 mod decode;
 mod error;
+mod field_name;
 mod finding;
 mod hot;
 mod ingest;

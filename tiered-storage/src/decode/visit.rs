@@ -9,6 +9,7 @@ use serde_json::value::RawValue;
 use super::plan::Node;
 use super::sink::{Sink, TimeText, Values};
 use crate::Timestamp;
+use crate::field_name::FieldName;
 
 /// The names on the way to the value that failed, innermost first.
 pub(super) type Trail = Vec<String>;
@@ -102,7 +103,7 @@ impl<'de> Visitor<'de> for Place<'_> {
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<(), A::Error> {
         let node = self.node;
         let mut expected = 0;
-        while let Some(found) = map.next_key_seed(Name { names: &node.steps, expected })? {
+        while let Some(found) = map.next_key_seed(FieldName { names: &node.steps, expected })? {
             let Some(i) = found else {
                 map.next_value::<IgnoredAny>()?;
                 continue;
@@ -129,35 +130,6 @@ impl<'de> Visitor<'de> for Place<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// Finds a field's name among those that are wanted. Events mostly have their fields in one order, so the next one is tried first.
-struct Name<'a> {
-    names: &'a [Box<str>],
-    expected: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<usize>, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Name<'_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a field's name")
-    }
-
-    fn visit_str<E: Error>(self, name: &str) -> Result<Option<usize>, E> {
-        if self.names.get(self.expected).is_some_and(|expected| **expected == *name) {
-            return Ok(Some(self.expected));
-        }
-        Ok(self.names.iter().position(|wanted| **wanted == *name))
     }
 }
 

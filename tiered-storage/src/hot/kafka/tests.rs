@@ -79,6 +79,13 @@ async fn an_append_with_a_key_happens_once_across_restarts_and_front_ends() {
     let other = open(Kafka::shared(), &other_folder).await;
     assert_eq!(other.append(&name, records(), once).await.unwrap(), first);
     assert_eq!(read_all(&*other, &topic, P0).await, ["a", "c"]);
+    // The answer of one is found by the other at once, while its commit may not be readable yet.
+    for n in 0..10 {
+        let once = Some(AppendKey { key: format!("at once {n}"), body_digest: [7; 32] });
+        let first = again.append(&name, records(), once.clone()).await.unwrap();
+        assert_eq!(other.append(&name, records(), once).await.unwrap(), first);
+    }
+    assert_eq!(read_all(&*other, &topic, P0).await.len(), 2 + 2 * 10);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,6 +17,12 @@ pub(super) struct Field {
     pub(super) key: Option<usize>,
 }
 
+impl AsRef<str> for Field {
+    fn as_ref(&self) -> &str {
+        &self.name
+    }
+}
+
 /// What a field's value must be.
 #[derive(Debug)]
 pub(super) enum Check {

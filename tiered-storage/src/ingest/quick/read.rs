@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::field::{Check, Field, is_time};
 use super::{MAX_KEY_FIELDS, Quick};
+use crate::field_name::FieldName;
 
 /// What an event was found to have.
 #[derive(Default)]
@@ -91,7 +92,7 @@ impl<'de> Visitor<'de> for Reader<'_, 'de> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         let Reader { quick, found } = self;
         let mut expected = 0;
-        while let Some(field) = map.next_key_seed(Name { fields: &quick.fields, expected })? {
+        while let Some(field) = map.next_key_seed(FieldName { names: &quick.fields, expected })? {
             let Some(i) = field else {
                 if quick.closed {
                     return Err(unknown());
@@ -116,35 +117,6 @@ impl<'de> Visitor<'de> for Reader<'_, 'de> {
 /// Why the quick way ends: nobody reads this.
 fn unknown<E: Error>() -> E {
     E::custom("unknown")
-}
-
-/// Finds a field by its name. Events mostly have their fields in one order, so the next one is tried first.
-struct Name<'a> {
-    fields: &'a [Field],
-    expected: usize,
-}
-
-impl<'de> DeserializeSeed<'de> for Name<'_> {
-    type Value = Option<usize>;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<usize>, D::Error> {
-        deserializer.deserialize_str(self)
-    }
-}
-
-impl Visitor<'_> for Name<'_> {
-    type Value = Option<usize>;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a field's name")
-    }
-
-    fn visit_str<E: Error>(self, name: &str) -> Result<Option<usize>, E> {
-        if self.fields.get(self.expected).is_some_and(|field| *field.name == *name) {
-            return Ok(Some(self.expected));
-        }
-        Ok(self.fields.iter().position(|field| *field.name == *name))
-    }
 }
 
 /// The value of one field: checked, and given as a part of the key where it is one.
