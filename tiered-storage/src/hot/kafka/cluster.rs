@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::native::{self, At, Described, Listed, Right};
 use super::settings::{KafkaSettings, MAX_MESSAGE_BYTES};
 use super::watcher::Watcher;
+use super::{LOOK_EVERY, SPREADS};
 use crate::{Incarnation, LogError, Offset, Partition, Positions, TopicName};
 
 /// How long a question may go unanswered.
@@ -97,6 +98,22 @@ impl Cluster {
     /// One topic, if there is one of that name.
     pub(super) async fn describe_one(self: &Arc<Self>, name: &TopicName) -> Result<Option<Described>, LogError> {
         Ok(self.describe(vec![name.clone()]).await?.pop().map(|(_, described)| described))
+    }
+
+    /// Waits until the cluster shows a topic as it was made, and answers which life of the name it is.
+    pub(super) async fn shown(self: &Arc<Self>, name: &TopicName, partitions: u32) -> Result<Incarnation, LogError> {
+        let until = Instant::now() + SPREADS;
+        loop {
+            let described = self.describe_one(name).await?;
+            if let Some(described) = described.filter(|found| found.led && found.partitions >= partitions) {
+                return Ok(self.incarnation(&described.id));
+            }
+            if Instant::now() > until {
+                let said = format!("topic `{name}` was made, and has no leaders after {SPREADS:?}");
+                return Err(LogError::store("making a topic in Kafka", said));
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     /// An offset of each of many partitions.

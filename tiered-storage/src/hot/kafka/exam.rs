@@ -275,12 +275,7 @@ impl Probe {
 
     /// Writes a record and reads it back; answers when the broker wrote it.
     async fn write_and_read(&self, name: &TopicName) -> Result<Timestamp, LogError> {
-        let described = loop {
-            match self.cluster.describe_one(name).await? {
-                Some(described) if described.led => break described,
-                _ => tokio::time::sleep(super::LOOK_EVERY).await,
-            }
-        };
+        let life = self.cluster.shown(name, 1).await?;
         let record = NewRecord {
             partition: Some(Partition(0)),
             key: None,
@@ -289,7 +284,6 @@ impl Probe {
             timestamp: None,
         };
         self.producer.append(name, 1, vec![record]).await?;
-        let life = self.cluster.incarnation(&described.id);
         let range = OffsetRange::new(Offset::ZERO, Offset::new(1));
         let read = self.cursors.read(name, life, Partition(0), range, 1 << 20, None).await;
         let batch = read.map_err(|e| e.explain(&self.cluster, name))?.batch;

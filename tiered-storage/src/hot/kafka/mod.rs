@@ -147,20 +147,8 @@ impl KafkaLog {
 
     /// Waits until the cluster shows a topic as it was made, and answers it.
     async fn shown(&self, name: &TopicName, partitions: u32) -> Result<Topic, LogError> {
-        let until = Instant::now() + SPREADS;
-        loop {
-            let described = self.cluster.describe_one(name).await?;
-            if let Some(described) = described.filter(|found| found.led && found.partitions >= partitions) {
-                let life = self.cluster.incarnation(&described.id);
-                self.catalog.changed(life);
-                return self.catalog.topic_now(name).await;
-            }
-            if Instant::now() > until {
-                let said = format!("topic `{name}` was made, and has no leaders after {SPREADS:?}");
-                return Err(LogError::store("making a topic in Kafka", said));
-            }
-            tokio::time::sleep(LOOK_EVERY).await;
-        }
+        self.catalog.changed(self.cluster.shown(name, partitions).await?);
+        self.catalog.topic_now(name).await
     }
 }
 

@@ -147,7 +147,7 @@ impl Once {
     async fn open(&self) -> Result<Writer, LogError> {
         let settings = [("retention.ms", RETENTION_MS.to_string()), ("cleanup.policy", "delete".to_owned())];
         self.cluster.create(&requests(), 1, &settings).await?;
-        let life = self.life().await?;
+        let life = self.cluster.shown(&requests(), 1).await?;
         let id = self.name().await?;
         let (config, watcher) = (self.settings.transactional(&id), self.cluster.watcher.clone());
         let opened = blocking(move || {
@@ -171,12 +171,6 @@ impl Once {
             }
             read => read.map_err(failed),
         }
-    }
-
-    async fn life(&self) -> Result<Incarnation, LogError> {
-        let described = self.cluster.describe_one(&requests()).await?;
-        let described = described.ok_or_else(|| LogError::UnknownTopic(requests()))?;
-        Ok(self.cluster.incarnation(&described.id))
     }
 
     /// Reads the answers that came since, other front ends' among them.

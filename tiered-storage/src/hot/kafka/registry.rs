@@ -119,6 +119,7 @@ impl Registry {
         let value = serde_json::to_vec(&entry).map_err(|e| LogError::store("writing a topic's schema", e))?;
         let settings = [("cleanup.policy", "compact".to_owned()), ("min.cleanable.dirty.ratio", "0.1".to_owned())];
         self.cluster.create(&self::topic(), 1, &settings).await?;
+        self.cluster.shown(&self::topic(), 1).await?;
         self.write(producer, topic.incarnation, Some(value)).await
     }
 
