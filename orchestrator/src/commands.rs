@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use rekap_jobs::{Check, CompiledJob, JobSpec};
 use rekap_tables::TableSchema;
-use rekap_tiered_storage::{LogError, Positions, Start, Timestamp, Topic};
+use rekap_tiered_storage::{LogError, Positions, Timestamp, Topic, TopicName};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -17,7 +17,7 @@ use crate::event::{Cause, Event, What};
 use crate::state::{Approval, Job, State};
 use crate::verify::{plan_checks, plan_live_checks};
 use crate::views::{Approved, Armed, Deployed, PlanBase, Promoted, Promotion, RolledBack};
-use crate::{By, CatalogError, Orchestrator, Rejection};
+use crate::{By, CatalogError, Orchestrator, Rejection, ReplayStart};
 
 /// What a promotion waits for that takes two people.
 pub(crate) const WAITS_FOR: &str = "a promotion by somebody else, whose token has another name";
@@ -173,7 +173,7 @@ impl Orchestrator {
         self: &Arc<Self>,
         job: &str,
         version: u32,
-        start: Option<Start>,
+        start: Option<ReplayStart>,
         accept_gap: bool,
         max_records_per_s: Option<u64>,
         by: By,
@@ -271,12 +271,21 @@ impl Orchestrator {
         &self,
         spec: &JobSpec,
         topics: &BTreeMap<String, Topic>,
-        start: Option<Start>,
+        start: Option<ReplayStart>,
     ) -> Result<Positions, Rejection> {
         let mut positions = Positions::new();
+        let reads = |topic: &TopicName| spec.inputs.values().any(|input| input.topic == *topic);
+        if let Some(topic) = start.iter().flat_map(ReplayStart::topics).find(|topic| !reads(topic)) {
+            return Err(Rejection::Refused {
+                code: "INVALID_START".into(),
+                place: None,
+                detail: format!("`start`: job `{}` reads no topic `{topic}`", spec.name),
+                remedy: "name topics that it reads, as in {\"ticks\": {\"0\": 120}}".into(),
+            });
+        }
         for (name, input) in &spec.inputs {
             let Some(topic) = topics.get(name) else { continue };
-            let start = start.clone().unwrap_or_else(|| input.start.clone());
+            let start = start.as_ref().and_then(|start| start.of(&input.topic)).unwrap_or_else(|| input.start.clone());
             let resolved = self.log.resolve_start(topic, start).await.map_err(|error| unknown_input(name, error))?;
             self.refuse_past_end(name, topic, &resolved).await?;
             positions = positions.max(&resolved);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rekap_jobs::RunnerHandle;
 use rekap_tables::TableSnapshot;
-use rekap_tiered_storage::Positions;
+use rekap_tiered_storage::{Positions, TopicName};
 
 use crate::Orchestrator;
 use crate::event::What;
@@ -78,11 +78,12 @@ fn stands_still(serving: &Version) -> Report {
     Report::inconclusive(reason)
 }
 
-/// The greater position of every partition that both read.
+/// The greater position of every partition that both read, in the same life of its topic.
 fn meeting_point(old: (&Version, &Positions), new: (&Version, &Positions)) -> Positions {
     let of_old = old.0.positions_within(old.1, new.1);
     let of_new = new.0.positions_within(new.1, old.1);
-    of_old.max(&of_new).iter().filter(|(topic, ..)| old.0.reads(topic) && new.0.reads(topic)).collect()
+    let alike = |topic: &TopicName| old.0.reads(topic) && new.0.reads_alike(old.0, topic);
+    of_old.max(&of_new).iter().filter(|(topic, ..)| alike(topic)).collect()
 }
 
 /// A version that stands still while this lives.

@@ -167,7 +167,8 @@ impl Orchestrator {
         let state = self.state();
         let mut pairs = vec![];
         for order in orders {
-            let version = state.job(&order.job)?.version(order.to)?;
+            let job = state.job(&order.job)?;
+            let version = job.version(order.to)?;
             let to = self.fleet.get(&order.job, order.to).filter(|to| to.attempt == order.attempt);
             let why = || Rejection::CalledOff {
                 job: order.job.clone(),
@@ -175,12 +176,14 @@ impl Orchestrator {
                 reason: "its table is not open yet".into(),
                 conditions: Conditions::new(),
             };
-            let from = order.from.and_then(|from| self.fleet.get(&order.job, from));
+            let from = order.from.and_then(|from| Some((self.fleet.get(&order.job, from)?, job.versions.get(&from)?)));
             pairs.push((from, to.ok_or_else(why)?, version, has_actions(&state, order)));
         }
-        let meetings =
-            join_all(pairs.iter().map(|(from, to, version, exact)| meet(from.as_ref(), to, version, limit, *exact)))
-                .await;
+        let meetings = join_all(pairs.iter().map(|(from, to, version, exact)| {
+            let from = from.as_ref().map(|(member, version)| (member, *version));
+            meet(from, (to, *version), limit, *exact)
+        }));
+        let meetings = meetings.await;
         Ok(pairs.iter().map(|(_, to, ..)| to.clone()).zip(meetings).collect())
     }
 }

@@ -33,6 +33,7 @@ mod reading;
 mod reads;
 pub mod ready;
 mod recovery;
+mod replay_start;
 mod schedules;
 mod schema;
 mod sql;
@@ -58,6 +59,7 @@ pub use orchestrator::{Config, Orchestrator};
 pub use phase::{Phase, Run, Standing, phase};
 pub use readers::SeenReader;
 pub use ready::{Condition, Conditions};
+pub use replay_start::ReplayStart;
 pub use schedules::{
     InvalidSchedule, Known as KnownSchedule, Outcome as ScheduleOutcome, Ran, ScheduleSpec, ScheduleView, Schedules,
     Task as ScheduledTask,

@@ -66,23 +66,23 @@ pub(crate) struct Meeting {
     pub(crate) missed: Option<String>,
 }
 
-/// Holds `from` and waits until `to`, which is the table of `version`, has reached it.
+/// Holds `from` and waits until `to` has reached it in every topic that both read alike. Each comes with the version whose table it is.
 ///
 /// Where either has actions (`exact`), both are brought to the very same positions first, so that no commit lies across the swap, and
 /// `to` is held there as well. That is given up after half of `limit`: then a commit may.
 pub(crate) async fn meet(
-    from: Option<&Member>,
-    to: &Member,
-    version: &Version,
+    from: Option<(&Member, &Version)>,
+    (to, version): (&Member, &Version),
     limit: Duration,
     exact: bool,
 ) -> Meeting {
     let deadline = Instant::now() + limit;
     let mut meeting =
         Meeting { _held: vec![], _staying: vec![], held_at: Positions::new(), target: Positions::new(), missed: None };
-    if let Some(from) = from {
+    if let Some((from, serving)) = from {
+        let alike = |topic: &TopicName| version.reads_alike(serving, topic);
         if exact {
-            meeting._staying = align(from, to, version, limit / 2).await;
+            meeting._staying = align(from, to, alike, limit / 2).await;
         }
         let held = from.runner.clone().map(Held);
         let stands = match &held {
@@ -96,7 +96,7 @@ pub(crate) async fn meet(
             },
         };
         meeting._held.extend(held);
-        meeting.target = stands.iter().filter(|(topic, ..)| version.reads(topic)).collect();
+        meeting.target = stands.iter().filter(|(topic, ..)| alike(topic)).collect();
         if meeting.missed.is_none() {
             meeting.missed = arrive(to, version, &meeting.target, deadline).await.err();
         }
@@ -116,7 +116,7 @@ pub(crate) async fn meet(
 
 /// Brings both to the greater position of every partition that both read, and keeps them there. Nothing is kept when they do not
 /// arrive in time, or when one of them does not read.
-async fn align(from: &Member, to: &Member, version: &Version, limit: Duration) -> Vec<Staying> {
+async fn align(from: &Member, to: &Member, alike: impl Fn(&TopicName) -> bool, limit: Duration) -> Vec<Staying> {
     let (Some(old), Some(new)) = (from.runner.clone(), to.runner.clone()) else { return vec![] };
     let reads_on =
         |runner: &RunnerHandle| !matches!(runner.status().run, Run::Paused | Run::Stopped | Run::Failed { .. });
@@ -126,7 +126,7 @@ async fn align(from: &Member, to: &Member, version: &Version, limit: Duration) -
     let deadline = Instant::now() + limit;
     let held = [Held(old.clone()), Held(new.clone())];
     let (Ok(there), Ok(here)) = (old.hold(limit).await, new.hold(limit).await) else { return vec![] };
-    let of_both = |topic: &TopicName| there.iter().any(|(read, ..)| read == topic) && version.reads(topic);
+    let of_both = |topic: &TopicName| there.iter().any(|(read, ..)| read == topic) && alike(topic);
     let target: Positions = there.max(&here).iter().filter(|(topic, ..)| of_both(topic)).collect();
     old.stay_at(target.clone());
     new.stay_at(target.clone());
@@ -186,14 +186,16 @@ impl Orchestrator {
         let _turn = gate.turn().await;
         let begun = Instant::now();
         let state = self.state();
-        let version = state.job(&order.job).and_then(|job| job.version(order.to)).map_err(Off::Refused)?;
+        let job = state.job(&order.job).map_err(Off::Refused)?;
+        let version = job.version(order.to).map_err(Off::Refused)?;
         let no_table = || Off::CalledOff("it has no table yet".into());
         let to = self.fleet.get(&order.job, order.to).filter(|to| to.attempt == order.attempt).ok_or_else(no_table)?;
-        let from = order.from.and_then(|from| self.fleet.get(&order.job, from));
+        let from = order.from.and_then(|from| Some((self.fleet.get(&order.job, from)?, job.versions.get(&from)?)));
+        let from = from.as_ref().map(|(member, version)| (member, *version));
         let exact = has_actions(&state, &order);
         let meeting = tokio::select! {
             () = gate.interrupted() => return Err(Off::CalledOff("a rollback came first".into())),
-            meeting = meet(from.as_ref(), &to, version, PROMOTION_LIMIT, exact) => meeting,
+            meeting = meet(from, (&to, version), PROMOTION_LIMIT, exact) => meeting,
         };
         if let Some(reason) = &meeting.missed {
             return Err(Off::CalledOff(reason.clone()));
@@ -250,7 +252,8 @@ impl Orchestrator {
             // It will go on anyway, and may get there in time. Should nothing come of the rollback, the steward pauses it again.
             runner.resume();
         }
-        let meeting = meet(from_member.as_ref(), &to_member, version, left, exact).await;
+        let from = from_member.as_ref().zip(before.versions.get(&from));
+        let meeting = meet(from, (&to_member, version), left, exact).await;
         let positions = to_member.positions();
         let stepped_back = stepped_back(&meeting.target, &version.positions_within(&positions, &meeting.target));
         let (places, if_match) = ((positions, meeting.held_at.clone()), by.if_match);

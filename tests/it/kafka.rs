@@ -218,8 +218,8 @@ async fn a_topic_that_others_made_is_read_and_when_it_is_made_again_its_versions
     assert_eq!(world.rows_at_end("sums", "others").await.len(), 2);
     topics(kafka, &["--delete", "--topic", "others"]).await;
     topics(kafka, &["--create", "--topic", "others", "--partitions", "1"]).await;
-    let lines: Vec<String> = (0..9).map(|n| format!("c\t{{\"n\": {n}}}")).collect();
-    blocking(move || kafka.produce("others", &lines)).await;
+    // Fewer than were read of the former one, which therefore is further by numbers that mean nothing any more.
+    blocking(|| kafka.produce("others", &["c\t{\"n\": 36}".into()])).await;
     let failed = until("the version stops", async || {
         let seen = world.version("sums", 1).await;
         if seen["run"] == "Failed" { Ok(seen) } else { Err(seen) }

@@ -5,9 +5,8 @@ use std::num::NonZeroU64;
 use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use rekap_orchestrator::PromotionRequest;
 use rekap_orchestrator::views::Promotion;
-use rekap_tiered_storage::Start;
+use rekap_orchestrator::{PromotionRequest, ReplayStart};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::ToSchema;
@@ -69,7 +68,7 @@ pub(super) async fn spec(
 pub(super) struct Replay {
     /// Where; as the job says when it is not said.
     #[schema(schema_with = shapes::start)]
-    start: Option<Start>,
+    start: Option<ReplayStart>,
     /// Do without the ranges that neither tier holds now. The version says what it left out, and needs `force: ["no_gap"]` to serve.
     #[serde(default)]
     accept_gap: bool,

@@ -144,7 +144,7 @@ fn why_not(job: &Job, to: u32) -> Option<String> {
         return Some(match version.role {
             Role::Retired => "it is retired, and its table is gone".into(),
             Role::Standby { .. } => "it did not serve before the serving version; promote it by hand".into(),
-            _ => "it never served; promote it instead".into(),
+            _ => "its table has not served; promote it instead".into(),
         });
     }
     version.failure.as_ref().map(|reason| format!("it failed: {reason}"))

@@ -34,8 +34,8 @@ pub struct Look<'a> {
     pub policy: &'a PromotePolicy,
     /// The version.
     pub version: &'a Version,
-    /// True when a version serves.
-    pub serves: bool,
+    /// The version that serves.
+    pub serving: Option<&'a Version>,
     /// Where its table stands.
     pub table: &'a Positions,
     /// True while its runner should make progress.
@@ -155,13 +155,11 @@ impl Readiness {
         if let Some(target) = &self.replay_to {
             return Condition::unmet(format!("replaying: {}", first_missing(here, target)));
         }
-        if !look.serves {
-            return Condition::met("nothing serves yet");
-        }
+        let Some(version) = look.serving else { return Condition::met("nothing serves yet") };
         let Some(serving) = self.then(look).find_map(|sample| sample.serving.get(look.job)) else {
             return Condition::unmet("where the serving version stands was not sampled yet");
         };
-        let target = look.targets(serving);
+        let target = serving.iter().filter(|(topic, ..)| look.version.reads_alike(version, topic)).collect();
         if here.reached(&target) {
             return Condition::met("it has passed the serving version");
         }

@@ -1,5 +1,7 @@
 use std::collections::BTreeMap;
 
+use rekap_tiered_storage::Incarnation;
+
 use super::*;
 use crate::state::State;
 use crate::testing::{JOB, NOON, Story, at, deployment};
@@ -11,6 +13,8 @@ struct Scene {
     readiness: Option<Readiness>,
     now: Timestamp,
     running: bool,
+    /// The life of the topics that version 1 reads, where it is another one.
+    serving_life: Option<Incarnation>,
 }
 
 impl Scene {
@@ -20,7 +24,7 @@ impl Scene {
         for version in [1, 2] {
             story.then(crate::event::What::Deployed(Box::new(deployment(version, policy))));
         }
-        Scene { story, samples: Samples::default(), readiness: None, now: NOON, running: true }
+        Scene { story, samples: Samples::default(), readiness: None, now: NOON, running: true, serving_life: None }
     }
 
     fn state(&self) -> &State {
@@ -34,12 +38,16 @@ impl Scene {
         let serving = serving.map(|text| (JOB.to_owned(), at(text)));
         let sample = Sample { at: self.now, ends: at(ends), serving: BTreeMap::from_iter(serving) };
         self.samples.push(sample, Duration::from_secs(60));
-        let job = self.state().job(JOB).unwrap().clone();
+        let mut job = self.state().job(JOB).unwrap().clone();
+        if let Some(life) = self.serving_life {
+            let read = job.versions.get_mut(&1).unwrap().topics.values_mut();
+            read.for_each(|topic| topic.incarnation = life);
+        }
         let look = Look {
             job: JOB,
             policy: &job.policy,
             version: &job.versions[&2],
-            serves,
+            serving: serves.then(|| &job.versions[&1]),
             table: &at(candidate),
             running: self.running,
             samples: &self.samples,
@@ -111,6 +119,15 @@ fn a_version_is_not_caught_up_while_the_serving_one_is_ahead_of_it() {
     assert!(!behind.caught_up.met, "{behind:?}");
     let only_lagging = scene.ticks(4, "ticks/0=30", Some("ticks/0=20"), "ticks/0=20").clone();
     assert!(only_lagging.caught_up.met && !only_lagging.lag.met, "{only_lagging:?}");
+}
+
+#[test]
+fn a_version_that_reads_a_topic_made_anew_is_not_behind_one_that_read_the_former() {
+    let mut scene = Scene::new();
+    scene.serving_life = Some("7f1e2b34-0000-4000-8000-0000000000ff".parse().unwrap());
+    let caught_up = scene.ticks(5, "ticks/0=3", Some("ticks/0=10"), "ticks/0=3").caught_up.clone();
+    assert!(caught_up.met, "{caught_up:?}");
+    assert!(!scene.ticks(5, "ticks/0=4", Some("ticks/0=10"), "ticks/0=3").lag.met, "the ends are the new one's");
 }
 
 #[test]

@@ -221,6 +221,16 @@ impl Version {
         self.topics.values().any(|read| read.name == *topic)
     }
 
+    /// True when `topic` is one of its inputs, in the same life in which `other` reads it (if it does): only then do positions of both say
+    /// which is further.
+    pub fn reads_alike(&self, other: &Version, topic: &TopicName) -> bool {
+        let same = |read: &Topic| {
+            let others = other.topics.values().filter(|there| there.name == *topic);
+            others.into_iter().all(|there| there.incarnation == read.incarnation)
+        };
+        self.topics.values().any(|read| read.name == *topic && same(read))
+    }
+
     /// True when the last verification passed and is about the version that serves now. What served before needs none.
     pub fn passed_against(&self, serving: Option<u32>) -> bool {
         self.verified.as_ref().map_or(self.served, |verified| {

@@ -191,7 +191,7 @@ impl Watch {
                 job: &job.name,
                 policy: &job.policy,
                 version,
-                serves: job.serving().is_some(),
+                serving: job.serving(),
                 table: &table,
                 running: member.runner.is_some() && !version.paused,
                 samples: &self.samples,

@@ -280,7 +280,7 @@ impl<'de> Visitor<'de> for Into<'_> {
             return Err(A::Error::invalid_type(Unexpected::Map, &self));
         };
         let mut expected = 0;
-        while let Some(found) = map.next_key_seed(Name { names: &structs.names, expected })? {
+        while let Some(found) = map.next_key_seed(FieldName { names: &structs.names, expected })? {
             let Some(i) = found else {
                 map.next_value::<IgnoredAny>()?;
                 continue;

@@ -267,8 +267,7 @@ impl Once {
         let mut why = None;
         for record in records {
             let partition = self.turns.partition(record, partitions);
-            let sent = send(&flight, |sent| writer.client.send(sent).map_err(|(e, _)| e), topic, partition, record);
-            if let Err(error) = sent.await {
+            if let Err(error) = send(&flight, &writer.client, topic, partition, record).await {
                 why = Some((error.rdkafka_error_code().unwrap_or(Code::Unknown), error.to_string()));
                 break;
             }

@@ -11,11 +11,13 @@ use rdkafka::config::FromClientConfigAndContext as _;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode as Code};
 use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
+use tokio::time::Instant;
 
-use super::cluster::Cluster;
+use super::cluster::{ANSWER, Cluster, blocking};
 use super::flight::{Flight, Landing};
 use super::settings::KafkaSettings;
 use super::watcher::Watcher;
+use super::{LOOK_EVERY, SPREADS};
 use crate::{Appended, LogError, NewRecord, Partition, Timestamp, TopicName, partition_of};
 
 /// How long to wait before asking again whether there is room to send.
@@ -69,8 +71,7 @@ impl Producer {
         for record in &records {
             if why.is_none() {
                 let partition = self.turns.partition(record, partitions);
-                let sent = send(&flight, |record| client.send(record).map_err(|(e, _)| e), topic, partition, record);
-                why = sent.await.err();
+                why = send(&flight, &client, topic, partition, record).await.err();
             }
             unsent += usize::from(why.is_some());
         }
@@ -110,25 +111,33 @@ impl Producer {
 
 type Sent<'a> = BaseRecord<'a, [u8], [u8], Arc<Flight>>;
 
-/// Hands one record to a client, waiting for room.
+/// Hands one record to a client, waiting for room, and for the client to know the partition: it learns of one that was added to the
+/// topic minutes later by itself.
 pub(super) async fn send(
     flight: &Arc<Flight>,
-    send: impl Fn(Sent<'_>) -> Result<(), KafkaError>,
+    client: &Arc<ThreadedProducer<Watcher>>,
     topic: &TopicName,
     partition: Partition,
     record: &NewRecord,
 ) -> Result<(), KafkaError> {
+    let until = Instant::now() + SPREADS;
     loop {
         flight.up();
-        let error = match send(native(flight, topic, partition, record)) {
+        let error = match client.send(native(flight, topic, partition, record)) {
             Ok(()) => return Ok(()),
-            Err(error) => error,
+            Err((error, _)) => error,
         };
         flight.refused();
-        if error.rdkafka_error_code() != Some(Code::QueueFull) {
-            return Err(error);
+        match error.rdkafka_error_code() {
+            Some(Code::QueueFull) => _ = tokio::time::timeout(ROOM, flight.moved.notified()).await,
+            Some(Code::UnknownPartition) if Instant::now() < until => {
+                let (client, topic) = (client.clone(), topic.clone());
+                // Its answer is the client's to keep, and the next round shows what came of it.
+                _ = blocking(move || client.client().fetch_metadata(Some(topic.as_str()), ANSWER).map(|_| ())).await;
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+            _ => return Err(error),
         }
-        _ = tokio::time::timeout(ROOM, flight.moved.notified()).await;
     }
 }
 

@@ -130,6 +130,14 @@ async fn partitions_added_while_readers_run_are_read_too() {
     .await;
     assert_eq!(read_all(&*log, &topic, Partition(2)).await, ["b"]);
     assert_eq!(log.ranges(&name).await.unwrap()[&Partition(1)].end, Offset::ZERO);
+    // Whoever appended before there were more appends to the new ones at once, with a key and without.
+    log.append(&name, vec![at(0, "c"), at(1, "d")], None).await.unwrap();
+    log.append(&name, vec![at(0, "e")], Some(AppendKey { key: "k".into(), body_digest: [7; 32] })).await.unwrap();
+    log.alter_topic(&name, partitions(4)).await.unwrap();
+    let once = Some(AppendKey { key: "l".into(), body_digest: [7; 32] });
+    log.append(&name, vec![at(3, "f"), at(3, "g")], once).await.unwrap();
+    assert_eq!(read_all(&*log, &topic, Partition(1)).await, ["d"]);
+    assert_eq!(read_all(&*log, &topic, Partition(3)).await, ["f", "g"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
