@@ -5,8 +5,8 @@ use std::sync::Arc;
 use arrow::compute::SortOptions;
 use arrow::datatypes::{DataType, Field, Schema, SchemaRef};
 use datafusion::error::Result as PlanResult;
-use datafusion::logical_expr::Expr;
 use datafusion::logical_expr::expr::{AggregateFunction, NullTreatment};
+use datafusion::logical_expr::{Case, Expr};
 use datafusion::physical_expr::aggregate::{AggregateExprBuilder, AggregateFunctionExpr};
 use datafusion::physical_expr::expressions::{CastExpr, Column, Literal};
 use datafusion::physical_expr::{PhysicalExpr, PhysicalSortExpr};
@@ -48,19 +48,28 @@ pub(super) struct Arguments {
 }
 
 pub(super) fn arguments(call: &AggregateFunction, taken: &mut Taken) -> Arguments {
+    let filter = call.params.filter.as_deref();
     let argument = |expr: &Expr, taken: &mut Taken| match expr.clone().unalias() {
         literal @ Expr::Literal(..) => Err(literal),
-        other => Ok(taken.number(&other)),
+        other => Ok(taken.number(&guarded(other, filter))),
     };
     Arguments {
         arguments: call.params.args.iter().map(|expr| argument(expr, taken)).collect(),
         order: (call.params.order_by.iter())
             .map(|sort| {
                 let options = SortOptions { descending: !sort.asc, nulls_first: sort.nulls_first };
-                (taken.number(&sort.expr), options)
+                (taken.number(&guarded(sort.expr.clone().unalias(), filter)), options)
             })
             .collect(),
-        filter: call.params.filter.as_ref().map(|expr| taken.number(expr)),
+        filter: filter.map(|expr| taken.number(expr)),
+    }
+}
+
+/// An argument of a call, not computed for the records that the call's filter leaves out: it may fail on them.
+fn guarded(argument: Expr, filter: Option<&Expr>) -> Expr {
+    match (argument, filter) {
+        (argument @ Expr::Column(_), _) | (argument, None) => argument,
+        (argument, Some(filter)) => Expr::Case(Case::new(None, vec![(filter.clone().into(), argument.into())], None)),
     }
 }
 

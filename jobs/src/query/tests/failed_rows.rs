@@ -88,6 +88,19 @@ async fn arithmetic_over_aggregates_fails_the_row_instead_of_wrapping_around() {
 }
 
 #[tokio::test]
+async fn an_argument_is_not_computed_for_records_that_the_filter_leaves_out() {
+    let query = "SELECT k, count(*) AS all_of_them, sum(100 / n) FILTER (WHERE n <> 0) AS shares, \
+                 first_value(100 / n ORDER BY 1000 / n) FILTER (WHERE n <> 0) AS greatest FROM t GROUP BY k";
+    let mut bench = Bench::new(TOML, query, &[numbers()]).await;
+    let table = bench.table();
+    let records = [record(0, "a", 0), record(1, "a", 5), record(2, "a", 0), record(3, "a", 4)];
+    assert_eq!(bench.range(&table, &[vec![("t", &records)]]), []);
+    let rows = bench.rows(&table);
+    let of = |column: usize| rows.column(column).as_any().downcast_ref::<Int64Array>().unwrap().value(0);
+    assert_eq!([of(1), of(2), of(3)], [4, 45, 20]);
+}
+
+#[tokio::test]
 async fn the_first_failure_names_the_key_and_why() {
     let mut bench = Bench::new(TOML, QUERY, &[numbers()]).await;
     let table = bench.table();
