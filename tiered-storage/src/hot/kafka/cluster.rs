@@ -15,7 +15,7 @@ use super::native::{self, At, Described, Listed, Right};
 use super::settings::{KafkaSettings, MAX_MESSAGE_BYTES};
 use super::watcher::Watcher;
 use super::{LOOK_EVERY, SPREADS};
-use crate::{Incarnation, LogError, Offset, Partition, Positions, TopicName};
+use crate::{Incarnation, LogError, Offset, Partition, TopicName};
 
 /// How long a question may go unanswered.
 pub(super) const ANSWER: Duration = Duration::from_secs(10);
@@ -258,13 +258,6 @@ impl Cluster {
         let done = done.map_err(|e| self.failed("deleting records of", e))?;
         let failed = done.elements().iter().find_map(|one| one.error().err());
         failed.map_or(Ok(()), |e| Err(self.failed("deleting records of", e)))
-    }
-
-    /// Sets the committed offsets of a group, for tools that show lag.
-    pub(super) async fn commit_group(self: &Arc<Self>, group: String, at: Positions) -> Result<(), LogError> {
-        let cluster = self.clone();
-        let set = blocking(move || native::commit_group(cluster.admin.inner().native_ptr(), &group, at.iter(), ANSWER));
-        set.await.map_err(|(code, said)| self.unanswered("committing a group's offsets to", code, &said))
     }
 
     fn options(&self) -> AdminOptions {

@@ -7,17 +7,17 @@
 //! Memory: at most [`MAX_CURSORS`] cursors with [`QUEUED_KIB`](super::settings) each, which only those hold that stand still in the
 //! middle of a log; they are closed after [`IDLE`]. Nothing here is written: a process that dies loses nothing.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use rdkafka::config::FromClientConfigAndContext as _;
-use rdkafka::consumer::BaseConsumer;
+use rdkafka::consumer::{BaseConsumer, Consumer as _};
 use rdkafka::error::RDKafkaErrorCode as Code;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::cluster::{Cluster, blocking};
+use super::cluster::{ANSWER, Cluster, blocking};
 use super::fill::Fill;
 use super::native::{Messages, PartitionQueue};
 use super::settings::KafkaSettings;
@@ -57,6 +57,8 @@ pub(super) struct Cursors {
 
 struct Lane {
     slots: HashMap<Place, Slot>,
+    /// The topics that the consumer was told of.
+    topics: HashSet<TopicName>,
     consumer: Arc<BaseConsumer<Watcher>>,
 }
 
@@ -210,7 +212,7 @@ impl Cursors {
     fn lane(&self) -> Result<Lane, ReadFailure> {
         let made = BaseConsumer::from_config_and_context(&self.settings.consumer(), self.watcher.clone());
         let consumer = made.map_err(|e| ReadFailure::Refused(Code::InvalidConfig, format!("log.properties: {e}")))?;
-        Ok(Lane { slots: HashMap::new(), consumer: Arc::new(consumer) })
+        Ok(Lane { slots: HashMap::new(), topics: HashSet::new(), consumer: Arc::new(consumer) })
     }
 
     /// Closes cursors that stood still for long, and hears what the consumers have to say.
@@ -246,8 +248,15 @@ impl Loan {
                 return Ok(Cursor { next: from, upto: from, ..cursor });
             }
         }
-        let consumer = self.cursors.lanes.lock().expect("no holder panics")[self.lane].consumer.clone();
         let (topic, partition) = &self.place;
+        let (consumer, knows) = {
+            let lane = &mut self.cursors.lanes.lock().expect("no holder panics")[self.lane];
+            (lane.consumer.clone(), !lane.topics.insert(topic.clone()))
+        };
+        if !knows {
+            // By itself it looks for the leaders of a topic that it does not know once a second. What it answers is its own to keep.
+            _ = consumer.fetch_metadata(Some(topic.as_str()), ANSWER);
+        }
         let queue = PartitionQueue::start(consumer, topic, *partition, from, epoch).map_err(refused)?;
         Ok(Cursor { messages: Messages::default(), queue, life, next: from, upto: from })
     }
@@ -286,9 +295,11 @@ impl Cursor {
                     break;
                 }
                 self.queue.fill(&mut self.messages, WAIT);
+                if self.messages.peek().is_some() {
+                    heard = Instant::now();
+                }
                 continue;
             };
-            heard = Instant::now();
             if let Some((code, said)) = message.error() {
                 self.messages.clear();
                 return Err(match code {

@@ -18,6 +18,7 @@ mod epochs;
 mod exam;
 mod fill;
 mod flight;
+mod groups;
 mod native;
 mod once;
 mod producer;
@@ -42,6 +43,7 @@ use self::cluster::{Cluster, Keeps};
 use self::cursors::{Cursors, ReadFailure};
 use self::ends::Ends;
 use self::epochs::Epochs;
+use self::groups::Groups;
 use self::native::At;
 use self::once::Once;
 use self::producer::Producer;
@@ -73,6 +75,7 @@ pub struct KafkaLog {
     epochs: Epochs,
     producer: Producer,
     once: Arc<Once>,
+    groups: Arc<Groups>,
     watching: JoinHandle<()>,
 }
 
@@ -91,12 +94,14 @@ impl KafkaLog {
             tokio::spawn(async move { ends.watch(|| cursors.sweep()).await })
         };
         let once = Arc::new(Once::new(cluster.clone(), cursors.clone(), settings.clone(), clock));
+        let groups = Arc::new(Groups::new(cluster.clone(), settings.clone()));
         let recovering = once.clone();
         tokio::spawn(async move { recovering.recover().await });
         Ok(Arc::new(KafkaLog {
             catalog: Catalog::new(cluster.clone(), Registry::new(cluster.clone(), cursors.clone())),
             producer: Producer::new(cluster.clone(), settings, client),
             once,
+            groups,
             cluster,
             ends,
             cursors,
@@ -329,7 +334,7 @@ impl HotLog for KafkaLog {
     }
 
     async fn note_progress(&self, reader: &str, at: &Positions) -> Result<(), LogError> {
-        self.cluster.commit_group(format!("rekap-{reader}"), at.clone()).await
+        self.groups.commit(format!("rekap-{reader}"), at.clone()).await
     }
 
     fn appended(&self) -> watch::Receiver<u64> {

@@ -114,6 +114,13 @@ impl KafkaSettings {
         self.with_properties(config)
     }
 
+    /// For the committed offsets of one group.
+    pub(super) fn group(&self, id: &str) -> ClientConfig {
+        let mut config = self.with_properties(self.base());
+        config.set("group.id", id).set("enable.auto.commit", "false");
+        config
+    }
+
     /// For appends.
     pub(super) fn producer(&self) -> ClientConfig {
         let mut config = self.base();

@@ -203,6 +203,17 @@ async fn a_broker_that_is_killed_and_started_again_loses_and_doubles_nothing() {
         })
         .await;
     };
+    // A reader's progress is told all the while: for tools, so what becomes of it does not matter.
+    let telling = {
+        let (log, stop) = (log.clone(), stop.clone());
+        tokio::spawn(async move {
+            let at = "t/0=1".parse().unwrap();
+            while !stop.load(Ordering::Relaxed) {
+                _ = log.note_progress("reader", &at).await;
+                tokio::time::sleep(LOOK_EVERY).await;
+            }
+        })
+    };
     reaches(50).await;
     assert!(read_all(&*log, &topic, P0).await.len() >= 50);
     let kafka = tokio::task::spawn_blocking(move || {
@@ -215,6 +226,7 @@ async fn a_broker_that_is_killed_and_started_again_loses_and_doubles_nothing() {
     reaches(sent.load(Ordering::Relaxed) + 50).await;
     stop.store(true, Ordering::Relaxed);
     let count = sender.await.unwrap();
+    telling.await.unwrap();
     let expected: Vec<_> = (0..count).map(|i| i.to_string()).collect();
     assert_eq!(read_all(&*log, &topic, P0).await, expected);
     drop(kafka);

@@ -247,24 +247,3 @@ pub(in crate::hot::kafka) fn alter_topic(
     }
     Ok(())
 }
-
-/// Sets the committed offsets of a group without members.
-pub(in crate::hot::kafka) fn commit_group<'a>(
-    client: Client,
-    group: &str,
-    positions: impl Iterator<Item = (&'a TopicName, Partition, Offset)>,
-    timeout: Duration,
-) -> Result<(), Failure> {
-    let mut list = Partitions::new();
-    positions.for_each(|(topic, partition, next)| list.add(topic.as_str(), partition, next.as_i64(), None));
-    let group = CString::new(group).map_err(|e| (RDKafkaErrorCode::InvalidGroupId, e.to_string()))?;
-    // SAFETY: group and list are copied; the request is ours and freed after the call.
-    let mut request = unsafe { sys::rd_kafka_AlterConsumerGroupOffsets_new(group.as_ptr(), list.as_ptr()) };
-    let answer = ask(client, op::RD_KAFKA_ADMIN_OP_ALTERCONSUMERGROUPOFFSETS, timeout, None, |options, queue| {
-        // SAFETY: all are valid for the call.
-        unsafe { sys::rd_kafka_AlterConsumerGroupOffsets(client, &mut request, 1, options, queue) }
-    });
-    // SAFETY: ours, freed once.
-    unsafe { sys::rd_kafka_AlterConsumerGroupOffsets_destroy(request) };
-    answer.map(|_| ())
-}

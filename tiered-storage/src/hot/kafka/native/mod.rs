@@ -8,6 +8,6 @@ mod messages;
 mod partitions;
 mod rights;
 
-pub(super) use admin::{At, Described, Listed, alter_topic, commit_group, describe, list_offsets};
+pub(super) use admin::{At, Described, Listed, alter_topic, describe, list_offsets};
 pub(super) use messages::{Message, Messages, PartitionQueue};
 pub(super) use rights::{Right, rights};
