@@ -82,6 +82,9 @@ pub enum Rejection {
         "no version of `{0}` that served before the one that serves now is kept warm: there was none, or its rollback window has ended"
     )]
     NothingToRollBack(String),
+    /// The group was not promoted as one, or that was taken back.
+    #[error("no promotion of group `{0}` as one is left to be taken back")]
+    GroupNotPromoted(String),
     /// The version before cannot take over.
     #[error("`{job}` cannot be rolled back to version {to}: {why}")]
     CannotRollBack {
@@ -266,7 +269,9 @@ impl Rejection {
             Rejection::Refused { .. } | Rejection::NotForcible(_) => Kind::Invalid,
             Rejection::KeyReused(_) | Rejection::NotInTheFuture(_) => Kind::Invalid,
             Rejection::NotReady { .. } | Rejection::CalledOff { .. } => Kind::Conflict,
-            Rejection::NothingToRollBack(_) | Rejection::CannotRollBack { .. } => Kind::Conflict,
+            Rejection::NothingToRollBack(_) | Rejection::GroupNotPromoted(_) | Rejection::CannotRollBack { .. } => {
+                Kind::Conflict
+            }
             Rejection::InUse { .. } | Rejection::WrongPhase { .. } | Rejection::Frozen { .. } => Kind::Conflict,
             Rejection::NoTable { .. } | Rejection::PlanMoved { .. } => Kind::Conflict,
             Rejection::Moved { .. } | Rejection::GroupMoved { .. } => Kind::Precondition,
@@ -290,7 +295,7 @@ impl Rejection {
             Rejection::NotReady { .. } => "NOT_READY",
             Rejection::CalledOff { .. } => "PROMOTION_CALLED_OFF",
             Rejection::NotForcible(_) => "NOT_FORCIBLE",
-            Rejection::NothingToRollBack(_) => "NOTHING_TO_ROLL_BACK",
+            Rejection::NothingToRollBack(_) | Rejection::GroupNotPromoted(_) => "NOTHING_TO_ROLL_BACK",
             Rejection::CannotRollBack { .. } => "CANNOT_ROLL_BACK",
             Rejection::InUse { .. } => "IN_USE",
             Rejection::WrongPhase { .. } => "WRONG_PHASE",
@@ -335,6 +340,7 @@ impl Rejection {
                     "what served earlier can be built again and promoted: `rekap runbook {job}` has the commands, `rekap versions {job}` lists all"
                 )
             }
+            Rejection::GroupNotPromoted(_) => "roll its jobs back one by one: `rekap rollback JOB`".into(),
             Rejection::CannotRollBack { job, .. } => {
                 format!("`rekap versions {job}` shows what is warm; a fresh version takes `rekap deploy --rebuild`")
             }

@@ -111,7 +111,7 @@ fn decided(moving: &[(&Arc<Job>, &Version, Order)], force: &[String], actor: &st
 /// Takes the group's last promotion back: each job to what it served before it. Refused when one of them has moved since, or cannot.
 pub fn roll_back_group(state: &State, group: &str) -> Result<Vec<Order>, Rejection> {
     let last = state.groups.get(group).and_then(|swaps| swaps.last());
-    let last = last.ok_or_else(|| Rejection::NothingToRollBack(group.to_owned()))?;
+    let last = last.ok_or_else(|| Rejection::GroupNotPromoted(group.to_owned()))?;
     let mut orders = vec![];
     for moved in last.iter() {
         let job = state.job(&moved.job)?;

@@ -38,16 +38,16 @@ impl Scene {
         let serving = serving.map(|text| (JOB.to_owned(), at(text)));
         let sample = Sample { at: self.now, ends: at(ends), serving: BTreeMap::from_iter(serving) };
         self.samples.push(sample, Duration::from_secs(60));
-        let mut job = self.state().job(JOB).unwrap().clone();
+        let job = self.state().job(JOB).unwrap().clone();
+        let mut former = Version::clone(&job.versions[&1]);
         if let Some(life) = self.serving_life {
-            let read = job.versions.get_mut(&1).unwrap().topics.values_mut();
-            read.for_each(|topic| topic.incarnation = life);
+            Arc::make_mut(&mut former.topics).values_mut().for_each(|topic| topic.incarnation = life);
         }
         let look = Look {
             job: JOB,
             policy: &job.policy,
             version: &job.versions[&2],
-            serving: serves.then(|| &job.versions[&1]),
+            serving: serves.then_some(&former),
             table: &at(candidate),
             running: self.running,
             samples: &self.samples,
