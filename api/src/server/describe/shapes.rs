@@ -17,11 +17,15 @@ pub(super) fn note() -> Schema {
 /// Where a replay begins.
 pub(in crate::server) fn start() -> Schema {
     let word = text(Type::String).description(Some("`beginning`, `end`, or an RFC 3339 time"));
-    let offset = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0));
-    let offsets = ObjectBuilder::new()
-        .description(Some("offsets by partition, as in `{\"0\": 120}`"))
-        .additional_properties(Some(AdditionalProperties::from(Schema::from(offset.build()))));
-    one_of([word.build().into(), offsets.build().into(), null()], "where; as the job says when it is not said")
+    let offset = ObjectBuilder::new().schema_type(Type::Integer).minimum(Some(0)).build();
+    let by = |what: &str, value: Schema| -> Schema {
+        let values = Some(AdditionalProperties::from(value));
+        ObjectBuilder::new().description(Some(what)).additional_properties(values).build().into()
+    };
+    let offsets = by("offsets by partition, as in `{\"0\": 120}`", offset.into());
+    let positions = by("positions by topic, as in `{\"ticks\": {\"0\": 120}}`", offsets.clone());
+    let all = [word.build().into(), offsets, positions, null()];
+    one_of(all, "where; as the job says when it is not said")
 }
 
 /// What a plan rests on, as the plan says it under `base`.
