@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::OnceLock;
 
+use crate::target::target_folder;
+
 /// The binary under test: `REKAP_BIN`, else the one that cargo built with these tests.
 pub fn rekap() -> &'static Path {
     static FOUND: OnceLock<PathBuf> = OnceLock::new();
@@ -11,12 +13,6 @@ pub fn rekap() -> &'static Path {
         let built = || target_folder().join("release/rekap-under-test");
         std::env::var_os("REKAP_BIN").map_or_else(built, PathBuf::from)
     })
-}
-
-/// Where cargo puts what it builds, which is also where tests keep what is worth keeping between runs.
-pub fn target_folder() -> PathBuf {
-    let exe = std::env::current_exe().expect("a process knows its own path");
-    exe.ancestors().nth(3).expect("cargo runs tests from <target>/<profile>/deps").to_owned()
 }
 
 /// The repository's root.

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::Duration;
 
-use crate::maven::jars;
+use super::maven::jars;
 
 /// The version that is installed.
 const VERSION: &str = "4.1.0";

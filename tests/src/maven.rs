@@ -1,10 +1,11 @@
-//! Java libraries that the tests need: fetched from their Maven artifacts at first need, kept in cargo's target folder.
+//! Java libraries that the tests need: fetched from their Maven artifacts at first need, kept in cargo's target folder. Uses nothing but
+//! the standard library, so that tests of the rooms can take the file in.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::binary::target_folder;
+use super::target::target_folder;
 
 /// The folder `name` with the jars of these artifacts (group, name, version) and of what they need; installs them when they are not there.
 pub(crate) fn jars(name: &str, artifacts: &[(&str, &str, &str)]) -> PathBuf {

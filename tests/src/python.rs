@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use crate::binary::{repository, target_folder};
+use crate::binary::repository;
+use crate::target::target_folder;
 
 /// Runs a script of `tests/py` on a request, and answers what it prints.
 pub async fn run_python(script: &'static str, request: &Value) -> String {

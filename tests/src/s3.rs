@@ -10,7 +10,8 @@ use rekap_tiered_storage::{BucketKeys, ColdLocation};
 use serde_json::{Value, json};
 
 use crate::Setup;
-use crate::binary::{repository, target_folder};
+use crate::binary::repository;
+use crate::target::target_folder;
 
 /// The keys of the server's one user.
 const KEY: &str = "rekap-tests";

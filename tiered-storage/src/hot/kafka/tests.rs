@@ -1,9 +1,15 @@
 mod identity;
 mod transactions;
 
+// The harness of the whole system's tests, taken in as it is.
 #[path = "../../../../tests/src/kafka.rs"]
-#[allow(dead_code, unreachable_pub, reason = "the harness of the whole system's tests, taken in as it is")]
+#[allow(dead_code, unreachable_pub, reason = "rooms need a part of it")]
 mod broker;
+#[path = "../../../../tests/src/maven.rs"]
+mod maven;
+#[path = "../../../../tests/src/target.rs"]
+#[allow(unreachable_pub, reason = "the harness shows it")]
+mod target;
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
