@@ -1,7 +1,8 @@
 //! How far readers are, as committed offsets of groups: for tools that show lag. Nobody reads it back, and what gets lost is told again.
 //!
 //! Each group has a client of its own, which stays for as long as it is used. librdkafka could commit for any group from one client, but
-//! that call ends the whole process when the broker goes away under it (`rd_kafka_enq_once_del_source_return: Assertion`).
+//! that call ends the whole process when the broker goes away under it (`rd_kafka_enq_once_del_source_return: Assertion`). A client whose
+//! broker is away takes minutes to close, so the last ones are left to the end of the process.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -49,11 +50,10 @@ impl Groups {
             offsets.add_partition_offset(topic.as_str(), partition.0 as i32, next).map_err(failed)?;
         }
         let mut clients = self.clients.lock().expect("no holder panics");
-        clients.retain(|_, (_, used)| used.elapsed() < IDLE);
-        if clients.len() >= MOST && !clients.contains_key(&group) {
-            let oldest = clients.iter().min_by_key(|(_, (_, used))| *used).map(|(name, _)| name.clone());
-            oldest.map(|name| clients.remove(&name));
-        }
+        let full = clients.len() >= MOST && !clients.contains_key(&group);
+        let oldest = clients.values().map(|(_, used)| *used).min().filter(|_| full);
+        let closed: Vec<_> =
+            clients.extract_if(|_, (_, used)| used.elapsed() > IDLE || Some(*used) == oldest).collect();
         if !clients.contains_key(&group) {
             let (config, watcher) = (self.settings.group(&group), self.cluster.watcher.clone());
             let client = BaseConsumer::from_config_and_context(&config, watcher).map_err(failed)?;
@@ -63,6 +63,16 @@ impl Groups {
         *used = Instant::now();
         // What it has to say of former commits is for the watcher.
         _ = client.poll(Duration::ZERO);
-        client.commit(&offsets, CommitMode::Async).map_err(failed)
+        let handed_over = client.commit(&offsets, CommitMode::Async).map_err(failed);
+        drop(clients);
+        drop(closed);
+        handed_over
+    }
+}
+
+impl Drop for Groups {
+    fn drop(&mut self) {
+        let clients = self.clients.get_mut().map(std::mem::take).unwrap_or_default();
+        clients.into_values().for_each(|(client, _)| std::mem::forget(client));
     }
 }
