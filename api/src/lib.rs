@@ -22,6 +22,6 @@ pub use config::{
 pub use problem::{Case, PROBLEM_JSON, Problem};
 pub use server::{Rekap, Running, StartError};
 
-/// A replay peaks at little more than half the memory that it takes with the system's, at the same speed: `docs/performance.md`.
+/// Replays into millions of keys stay below a gigabyte with it, and do not with the system's: `docs/performance.md`.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
