@@ -8,6 +8,7 @@ use arrow::array::{Array, ArrayRef, AsArray, ListBuilder, StringArray, StringBui
 use arrow::datatypes::{DataType, Field};
 use datafusion::common::{Result, ScalarValue, exec_err};
 use datafusion::execution::FunctionRegistry;
+use datafusion::logical_expr::expr_fn::SimpleScalarUDF;
 use datafusion::logical_expr::{
     ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility, create_udf,
 };
@@ -164,35 +165,21 @@ impl ScalarUDFImpl for FormatType {
     }
 }
 
+/// A function that gives one type, whatever it is asked.
+pub(super) fn function(
+    name: &'static str,
+    signature: TypeSignature,
+    kind: DataType,
+    volatility: Volatility,
+    of: impl Fn(&[ColumnarValue]) -> Result<ColumnarValue> + Send + Sync + 'static,
+) -> ScalarUDF {
+    SimpleScalarUDF::new_with_signature(name, Signature::new(signature, volatility), kind, Arc::new(of)).into()
+}
+
 /// A function with one answer, whatever it is asked.
 fn told(name: &'static str, answer: ScalarValue) -> ScalarUDF {
     let any = TypeSignature::OneOf(vec![TypeSignature::Nullary, TypeSignature::VariadicAny]);
-    Told { name, answer, signature: Signature::new(any, Volatility::Stable) }.into()
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Told {
-    name: &'static str,
-    answer: ScalarValue,
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for Told {
-    fn name(&self) -> &str {
-        self.name
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(self.answer.data_type())
-    }
-
-    fn invoke_with_args(&self, _: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        Ok(ColumnarValue::Scalar(self.answer.clone()))
-    }
+    function(name, any, answer.data_type(), Volatility::Stable, move |_| Ok(ColumnarValue::Scalar(answer.clone())))
 }
 
 /// `current_schemas(with the implicit ones?)`.
@@ -215,34 +202,12 @@ fn current_schemas() -> ScalarUDF {
 
 /// `current_setting(name)`, with or without a second argument that makes a name that is not there NULL.
 fn setting(said: &HashMap<String, String>) -> ScalarUDF {
-    let said: std::collections::BTreeMap<String, String> = said.clone().into_iter().collect();
+    let said = said.clone();
     let one = TypeSignature::Exact(vec![DataType::Utf8]);
     let two = TypeSignature::Exact(vec![DataType::Utf8, DataType::Boolean]);
-    CurrentSetting { said, signature: Signature::new(TypeSignature::OneOf(vec![one, two]), Volatility::Stable) }.into()
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct CurrentSetting {
-    said: std::collections::BTreeMap<String, String>,
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for CurrentSetting {
-    fn name(&self) -> &str {
-        "current_setting"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Utf8)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let said: HashMap<String, String> = self.said.clone().into_iter().collect();
-        let args = ColumnarValue::values_to_arrays(&args.args)?;
+    let signature = TypeSignature::OneOf(vec![one, two]);
+    function("current_setting", signature, DataType::Utf8, Volatility::Stable, move |args| {
+        let args = ColumnarValue::values_to_arrays(args)?;
         let lenient = args.get(1).is_some_and(|lenient| !lenient.is_empty() && lenient.as_boolean().value(0));
         let mut values = Vec::with_capacity(args[0].len());
         for name in args[0].as_string::<i32>() {
@@ -254,7 +219,7 @@ impl ScalarUDFImpl for CurrentSetting {
             }
         }
         Ok(ColumnarValue::Array(Arc::new(StringArray::from(values))))
-    }
+    })
 }
 
 /// `set_config(name, value, …)`, which drivers call for settings that mean nothing here: it gives the value back. `SET` it is for others.

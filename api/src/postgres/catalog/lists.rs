@@ -6,10 +6,10 @@ use arrow::array::{Array, ArrayRef, AsArray, Int32Array, ListArray, StringArray,
 use arrow::buffer::OffsetBuffer;
 use arrow::datatypes::{DataType, Field, Fields};
 use datafusion::common::{Result, ScalarValue};
-use datafusion::logical_expr::{
-    ColumnarValue, ScalarFunctionArgs, ScalarUDF, ScalarUDFImpl, Signature, TypeSignature, Volatility, create_udf,
-};
+use datafusion::logical_expr::{ColumnarValue, ScalarUDF, TypeSignature, Volatility, create_udf};
 use datafusion::prelude::SessionContext;
+
+use super::functions::function;
 
 /// Gives a query these functions.
 pub(super) fn register(context: &SessionContext) {
@@ -44,36 +44,8 @@ fn expand_array() -> ScalarUDF {
 
 /// `array_to_string` that takes as a list what the system catalog has as a text: such lists are all NULL.
 fn joined() -> ScalarUDF {
-    // The engine's has these names too, and comes back under its first one wherever another one of it is left.
-    let aliases = ["list_to_string", "array_join", "list_join"].map(str::to_owned).to_vec();
-    Joined { aliases, signature: Signature::new(TypeSignature::VariadicAny, Volatility::Immutable) }.into()
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct Joined {
-    aliases: Vec<String>,
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for Joined {
-    fn name(&self) -> &str {
-        "array_to_string"
-    }
-
-    fn aliases(&self) -> &[String] {
-        &self.aliases
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Utf8)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let args = ColumnarValue::values_to_arrays(&args.args)?;
+    let join = |args: &[ColumnarValue]| {
+        let args = ColumnarValue::values_to_arrays(args)?;
         let separators = args.get(1).and_then(|separators| separators.as_string_opt::<i32>());
         let Some(lists) = args[0].as_list_opt::<i32>() else {
             return Ok(ColumnarValue::Array(Arc::new(StringArray::new_null(args[0].len()))));
@@ -84,7 +56,13 @@ impl ScalarUDFImpl for Joined {
             texts.append_option(list.map(|list| join(&list, separator)).transpose()?);
         }
         Ok(ColumnarValue::Array(Arc::new(texts.finish())))
-    }
+    };
+    // The engine's has these names too, and comes back under its first one wherever another one of it is left.
+    function("array_to_string", TypeSignature::VariadicAny, DataType::Utf8, Volatility::Immutable, join).with_aliases([
+        "list_to_string",
+        "array_join",
+        "list_join",
+    ])
 }
 
 fn join(list: &ArrayRef, separator: &str) -> Result<String> {
@@ -94,29 +72,8 @@ fn join(list: &ArrayRef, separator: &str) -> Result<String> {
 
 /// `json_build_object(name, value, …)`, as a text.
 fn json_object() -> ScalarUDF {
-    JsonObject { signature: Signature::new(TypeSignature::VariadicAny, Volatility::Stable) }.into()
-}
-
-#[derive(Debug, PartialEq, Eq, Hash)]
-struct JsonObject {
-    signature: Signature,
-}
-
-impl ScalarUDFImpl for JsonObject {
-    fn name(&self) -> &str {
-        "json_build_object"
-    }
-
-    fn signature(&self) -> &Signature {
-        &self.signature
-    }
-
-    fn return_type(&self, _: &[DataType]) -> Result<DataType> {
-        Ok(DataType::Utf8)
-    }
-
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
-        let args = ColumnarValue::values_to_arrays(&args.args)?;
+    let build = |args: &[ColumnarValue]| {
+        let args = ColumnarValue::values_to_arrays(args)?;
         let mut texts = StringBuilder::new();
         for row in 0..args.first().map_or(0, |first| first.len()) {
             let mut object = serde_json::Map::new();
@@ -127,7 +84,8 @@ impl ScalarUDFImpl for JsonObject {
             texts.append_value(serde_json::Value::Object(object).to_string());
         }
         Ok(ColumnarValue::Array(Arc::new(texts.finish())))
-    }
+    };
+    function("json_build_object", TypeSignature::VariadicAny, DataType::Utf8, Volatility::Stable, build)
 }
 
 fn json(value: &ScalarValue) -> serde_json::Value {
