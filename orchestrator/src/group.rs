@@ -176,14 +176,11 @@ impl Orchestrator {
                 reason: "its table is not open yet".into(),
                 conditions: Conditions::new(),
             };
-            let from = order.from.and_then(|from| Some((self.fleet.get(&order.job, from)?, job.versions.get(&from)?)));
-            pairs.push((from, to.ok_or_else(why)?, version, has_actions(&state, order)));
+            pairs.push((self.moved_from(job, order), to.ok_or_else(why)?, version, has_actions(&state, order)));
         }
-        let meetings = join_all(pairs.iter().map(|(from, to, version, exact)| {
-            let from = from.as_ref().map(|(member, version)| (member, *version));
-            meet(from, (to, *version), limit, *exact)
-        }));
-        let meetings = meetings.await;
+        let meetings =
+            pairs.iter().map(|(from, to, version, exact)| meet(from.as_ref(), (to, *version), limit, *exact));
+        let meetings = join_all(meetings).await;
         Ok(pairs.iter().map(|(_, to, ..)| to.clone()).zip(meetings).collect())
     }
 }

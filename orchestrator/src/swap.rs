@@ -71,7 +71,7 @@ pub(crate) struct Meeting {
 /// Where either has actions (`exact`), both are brought to the very same positions first, so that no commit lies across the swap, and
 /// `to` is held there as well. That is given up after half of `limit`: then a commit may.
 pub(crate) async fn meet(
-    from: Option<(&Member, &Version)>,
+    from: Option<&(Member, &Version)>,
     (to, version): (&Member, &Version),
     limit: Duration,
     exact: bool,
@@ -181,6 +181,12 @@ impl Orchestrator {
         }
     }
 
+    /// What an order moves an alias away from.
+    pub(crate) fn moved_from<'a>(&self, job: &'a Job, order: &Order) -> Option<(Member, &'a Version)> {
+        let version = job.versions.get(&order.from?)?;
+        Some((self.fleet.get(&job.name, version.number)?, version))
+    }
+
     async fn swap_forward(&self, order: Order, by: By) -> Result<Promoted, Off> {
         let gate = self.gates.of(&order.job);
         let _turn = gate.turn().await;
@@ -190,12 +196,11 @@ impl Orchestrator {
         let version = job.version(order.to).map_err(Off::Refused)?;
         let no_table = || Off::CalledOff("it has no table yet".into());
         let to = self.fleet.get(&order.job, order.to).filter(|to| to.attempt == order.attempt).ok_or_else(no_table)?;
-        let from = order.from.and_then(|from| Some((self.fleet.get(&order.job, from)?, job.versions.get(&from)?)));
-        let from = from.as_ref().map(|(member, version)| (member, *version));
+        let from = self.moved_from(job, &order);
         let exact = has_actions(&state, &order);
         let meeting = tokio::select! {
             () = gate.interrupted() => return Err(Off::CalledOff("a rollback came first".into())),
-            meeting = meet(from, (&to, version), PROMOTION_LIMIT, exact) => meeting,
+            meeting = meet(from.as_ref(), (&to, version), PROMOTION_LIMIT, exact) => meeting,
         };
         if let Some(reason) = &meeting.missed {
             return Err(Off::CalledOff(reason.clone()));
@@ -243,7 +248,7 @@ impl Orchestrator {
         let decide::Target { from, to } = decide::roll_back(before, to)?;
         let version = before.version(to)?;
         let no_table = || Rejection::CannotRollBack { job: job.clone(), to, why: "its table is not open yet".into() };
-        let (from_member, to_member) = (self.fleet.get(&job, from), self.fleet.get(&job, to).ok_or_else(no_table)?);
+        let to_member = self.fleet.get(&job, to).ok_or_else(no_table)?;
         let left = ROLLBACK_LIMIT.saturating_sub(begun.elapsed());
         let attempt = to_member.attempt;
         let order = Order { job: job.clone(), from: Some(from), to, attempt, cause, forced: vec![] };
@@ -252,8 +257,8 @@ impl Orchestrator {
             // It will go on anyway, and may get there in time. Should nothing come of the rollback, the steward pauses it again.
             runner.resume();
         }
-        let from = from_member.as_ref().zip(before.versions.get(&from));
-        let meeting = meet(from, (&to_member, version), left, exact).await;
+        let from = self.moved_from(before, &order);
+        let meeting = meet(from.as_ref(), (&to_member, version), left, exact).await;
         let positions = to_member.positions();
         let stepped_back = stepped_back(&meeting.target, &version.positions_within(&positions, &meeting.target));
         let (places, if_match) = ((positions, meeting.held_at.clone()), by.if_match);

@@ -224,11 +224,9 @@ impl Version {
     /// True when `topic` is one of its inputs, in the same life in which `other` reads it (if it does): only then do positions of both say
     /// which is further.
     pub fn reads_alike(&self, other: &Version, topic: &TopicName) -> bool {
-        let same = |read: &Topic| {
-            let others = other.topics.values().filter(|there| there.name == *topic);
-            others.into_iter().all(|there| there.incarnation == read.incarnation)
-        };
-        self.topics.values().any(|read| read.name == *topic && same(read))
+        // A topic is an input once.
+        let life = |of: &Version| of.topics.values().find(|read| read.name == *topic).map(|read| read.incarnation);
+        life(self).is_some_and(|here| life(other).is_none_or(|there| there == here))
     }
 
     /// True when the last verification passed and is about the version that serves now. What served before needs none.
