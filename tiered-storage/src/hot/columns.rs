@@ -30,13 +30,12 @@ impl Columns {
 
     /// The batch, which covers `range`.
     pub(super) fn finish(self, partition: Partition, range: OffsetRange) -> LogBatch {
-        let count = self.len();
         let columns: Vec<ArrayRef> = vec![
             Arc::new(Int64Array::from(self.offsets)),
             Arc::new(TimestampMicrosecondArray::from(self.times).with_timezone(UTC)),
             Arc::new(self.keys.finish()),
             Arc::new(self.values.finish()),
-            self.headers.finish(count),
+            self.headers.finish(),
         ];
         let records = RecordBatch::try_new(ENVELOPE.clone(), columns).expect("the columns of an envelope");
         LogBatch::new(partition, range, records)
@@ -93,12 +92,14 @@ impl Binary {
 #[derive(Default)]
 pub(super) struct Headers {
     lists: Option<ListBuilder<StructBuilder>>,
+    /// The records that are ended.
+    records: usize,
 }
 
 impl Headers {
-    /// Takes over one header of the record that has `before` records before it, which [`Headers::end`] ends.
-    pub(super) fn add(&mut self, before: usize, name: &str, value: Option<&[u8]>) {
-        let header = self.lists(before).values();
+    /// Takes over one header of the record that [`Headers::end`] ends next.
+    pub(super) fn add(&mut self, name: &str, value: Option<&[u8]>) {
+        let header = self.lists().values();
         let names = header.field_builder::<StringBuilder>(0).expect("a header's name is text");
         names.append_value(name);
         let values = header.field_builder::<BinaryBuilder>(1).expect("a header's value is binary");
@@ -106,35 +107,37 @@ impl Headers {
         header.append(true);
     }
 
-    /// Ends the record that has `before` records before it; null when it has no headers at all.
-    pub(super) fn end(&mut self, before: usize, present: bool) {
+    /// Ends a record; null when it has no headers at all.
+    pub(super) fn end(&mut self, present: bool) {
         if present || self.lists.is_some() {
-            self.lists(before).append(present);
+            self.lists().append(present);
         }
+        self.records += 1;
     }
 
-    /// Takes over records without headers, of which the first has `before` records before it.
-    pub(super) fn push_nulls(&mut self, before: usize, count: usize) {
-        if self.lists.is_some() {
-            (before..before + count).for_each(|before| self.end(before, false));
+    /// Takes over records without headers.
+    pub(super) fn push_nulls(&mut self, count: usize) {
+        if let Some(lists) = &mut self.lists {
+            (0..count).for_each(|_| lists.append(false));
         }
+        self.records += count;
     }
 
-    fn lists(&mut self, before: usize) -> &mut ListBuilder<StructBuilder> {
+    fn lists(&mut self) -> &mut ListBuilder<StructBuilder> {
         self.lists.get_or_insert_with(|| {
             let DataType::List(item) = headers_type() else { unreachable!("headers are a list") };
             let DataType::Struct(fields) = item.data_type() else { unreachable!("a header is a struct") };
             let item = Field::new("item", DataType::Struct(fields.clone()), false);
             let mut lists = ListBuilder::new(StructBuilder::from_fields(fields.clone(), 0)).with_field(item);
-            (0..before).for_each(|_| lists.append(false));
+            (0..self.records).for_each(|_| lists.append(false));
             lists
         })
     }
 
-    fn finish(self, count: usize) -> ArrayRef {
+    fn finish(self) -> ArrayRef {
         match self.lists {
             Some(mut lists) => Arc::new(lists.finish()),
-            None => new_null_array(&headers_type(), count),
+            None => new_null_array(&headers_type(), self.records),
         }
     }
 }

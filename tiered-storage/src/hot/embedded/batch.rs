@@ -24,20 +24,19 @@ impl BatchBuilder {
     /// Takes over the records `[from, to)` of an entry; the first of them stands at [`BatchBuilder::next`].
     pub(super) fn push(&mut self, entry: &Entry<'_>, from: usize, to: usize) {
         let next = self.next().as_i64();
-        let before = self.columns.len();
         let Columns { offsets, times, keys, values, headers } = &mut self.columns;
         offsets.extend(next..next + (to - from) as i64);
         times.extend((from..to).map(|i| entry.time(i).as_micros()));
         extend(keys, entry.keys, from, to);
         extend(values, Some(entry.values), from, to);
         match entry.headers {
-            None => headers.push_nulls(before, to - from),
+            None => headers.push_nulls(to - from),
             Some(stored) => {
-                for (before, stored) in (before..).zip(stored.slices(from, to)) {
+                for stored in stored.slices(from, to) {
                     for (name, value) in stored.into_iter().flat_map(decode_headers) {
-                        headers.add(before, name, value);
+                        headers.add(name, value);
                     }
-                    headers.end(before, stored.is_some());
+                    headers.end(stored.is_some());
                 }
             }
         }

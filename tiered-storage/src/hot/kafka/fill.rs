@@ -26,13 +26,12 @@ impl Fill {
     /// Takes a record over.
     pub(super) fn push(&mut self, message: &Message<'_>) {
         let Columns { offsets, times, keys, values, headers } = &mut self.columns;
-        let before = offsets.len();
         offsets.push(message.offset());
         times.push(message.timestamp_ms().max(0) * 1000);
         keys.push(message.key());
         values.push(message.value());
-        let any = message.headers(|name, value| headers.add(before, &String::from_utf8_lossy(name), value));
-        headers.end(before, any);
+        let any = message.headers(|name, value| headers.add(&String::from_utf8_lossy(name), value));
+        headers.end(any);
         let epoch = message.leader_epoch();
         if epoch >= 0 && self.epochs.last().is_none_or(|(last, _)| *last != epoch) {
             self.epochs.push((epoch, Offset::from_i64(message.offset()).expect("a record has an offset")));
