@@ -116,6 +116,16 @@ impl Cluster {
         }
     }
 
+    /// An offset of a topic of our own, which has one partition; 0 where there is none.
+    pub(super) async fn offset(self: &Arc<Self>, name: &TopicName, at: At, doing: &str) -> Result<Offset, LogError> {
+        let listed = self.list(Arc::new(vec![(name.clone(), Partition(0))]), at).await?;
+        match listed.into_iter().next() {
+            Some((_, _, Ok(found))) => Ok(found.unwrap_or_default()),
+            Some((_, _, Err(code))) => Err(self.unanswered(doing, code, &code.to_string())),
+            None => Ok(Offset::ZERO),
+        }
+    }
+
     /// An offset of each of many partitions.
     pub(super) async fn list(
         self: &Arc<Self>,

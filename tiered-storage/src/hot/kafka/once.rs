@@ -215,12 +215,7 @@ impl Once {
     }
 
     async fn offset(&self, at: At) -> Result<Offset, LogError> {
-        let listed = self.cluster.list(Arc::new(vec![(requests(), Partition(0))]), at).await?;
-        match listed.into_iter().next() {
-            Some((_, _, Ok(found))) => Ok(found.unwrap_or_default()),
-            Some((_, _, Err(code))) => Err(self.cluster.unanswered("reading the answers in", code, &code.to_string())),
-            None => Ok(Offset::ZERO),
-        }
+        self.cluster.offset(&requests(), at, "reading the answers in").await
     }
 
     async fn transact(

@@ -87,8 +87,9 @@ impl Registry {
         if state.life != Some(life) {
             *state = State { life: Some(life), ..State::default() };
         }
-        let end = self.offset(&name, At::Stable).await?;
-        let earliest = self.offset(&name, At::Earliest).await?;
+        const READING: &str = "reading the schemas in";
+        let end = self.cluster.offset(&name, At::Stable, READING).await?;
+        let earliest = self.cluster.offset(&name, At::Earliest, READING).await?;
         state.next = state.next.max(earliest);
         while state.next < end {
             let range = OffsetRange::new(state.next, end);
@@ -140,15 +141,6 @@ impl Registry {
             timestamp: None,
         };
         producer.append(&self::topic(), 1, vec![record]).await.map(|_| ())
-    }
-
-    async fn offset(&self, name: &TopicName, at: At) -> Result<Offset, LogError> {
-        let listed = self.cluster.list(Arc::new(vec![(name.clone(), Partition(0))]), at).await?;
-        match listed.into_iter().next() {
-            Some((_, _, Ok(found))) => Ok(found.unwrap_or_default()),
-            Some((_, _, Err(code))) => Err(self.cluster.unanswered("reading the schemas in", code, &code.to_string())),
-            None => Ok(Offset::ZERO),
-        }
     }
 }
 
