@@ -68,8 +68,9 @@ impl ColdTopic {
     /// Stores data files. Nothing refers to them before [`ColdTopic::commit`].
     pub(crate) async fn store_files(&self, files: Vec<NewFile>) -> Result<Vec<Add>, LogError> {
         let now = self.clock.now();
-        let (adds, objects): (Vec<Add>, Vec<_>) = files.into_iter().map(|file| with_bytes(file.add(now), file)).unzip();
-        self.store.put_new(objects).await?;
+        let adds: Vec<Add> = files.iter().map(|file| file.add(now)).collect();
+        let bytes = files.into_iter().map(|file| file.bytes);
+        self.store.put_new(adds.iter().map(|add| add.path.clone()).zip(bytes).collect()).await?;
         Ok(adds)
     }
 
@@ -214,12 +215,6 @@ impl ColdTopic {
         let held = coverage.partition(partition).and_then(|covered| covered.file_at(range.from));
         held.is_some_and(|held| held.path == file.path)
     }
-}
-
-/// An entry of the log with the object that it names.
-fn with_bytes(add: Add, file: NewFile) -> (Add, (String, Vec<u8>)) {
-    let path = add.path.clone();
-    (add, (path, file.bytes))
 }
 
 /// True when clean-up may soon take files that were written at `begun`, for files that nothing refers to.
