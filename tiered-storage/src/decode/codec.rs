@@ -107,9 +107,12 @@ impl Codec {
         };
         match &self.reader {
             Reader::Json(root) => {
-                let mut json = serde_json::Deserializer::from_slice(value);
                 let event = Event { root, sinks, row, trail };
-                let read = event.deserialize(&mut json).and_then(|()| json.end());
+                // Text that is known to be text is read without another look at each of its strings.
+                let read = match std::str::from_utf8(value) {
+                    Ok(text) => read_json(event, serde_json::Deserializer::from_str(text)),
+                    Err(_) => read_json(event, serde_json::Deserializer::from_slice(value)),
+                };
                 read.map_err(|error| undecodable(error.to_string().into()))
             }
             Reader::Text => {
@@ -188,6 +191,13 @@ impl Codec {
             _ => Err(another(Format::Protobuf).into()),
         }
     }
+}
+
+fn read_json<'de, R: serde_json::de::Read<'de>>(
+    event: Event<'_>,
+    mut json: serde_json::Deserializer<R>,
+) -> serde_json::Result<()> {
+    event.deserialize(&mut json).and_then(|()| json.end())
 }
 
 /// An Avro schema of a registry, with what it refers to in it.

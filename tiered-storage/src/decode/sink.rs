@@ -19,6 +19,7 @@ use crate::decode::column::fields;
 pub(super) struct Sink {
     pub(super) values: Values,
     validity: NullBufferBuilder,
+    len: usize,
     keep: bool,
 }
 
@@ -81,18 +82,19 @@ impl Sink {
             ColumnType::Struct(columns) => Values::Struct(Structs::new(columns, keep)),
             ColumnType::List(item) => Values::List(Lists::new(item, keep)),
         };
-        Sink { values, validity: NullBufferBuilder::new(0), keep }
+        Sink { values, validity: NullBufferBuilder::new(0), len: 0, keep }
     }
 
     /// The number of values; stays 0 when they are not kept.
     pub(super) fn len(&self) -> usize {
-        self.validity.len()
+        self.len
     }
 
     /// Marks the value just stored as there. Every `push_*` ends here.
     pub(super) fn close(&mut self) {
         if self.keep {
             self.validity.append_non_null();
+            self.len += 1;
         }
     }
 
@@ -113,6 +115,7 @@ impl Sink {
             Values::List(lists) => lists.close(),
         }
         self.validity.append_null();
+        self.len += 1;
     }
 
     /// Cuts back to the first `len` values, whatever of a further one was stored already.
@@ -129,6 +132,14 @@ impl Sink {
             Values::List(lists) => lists.truncate(len),
         }
         self.validity.truncate(len);
+        self.len = len;
+    }
+
+    /// Forgets the value of this row where there is one already: of several fields of one name the last one wins.
+    pub(super) fn forget(&mut self, row: usize) {
+        if self.len > row {
+            self.truncate(row);
+        }
     }
 
     /// Brings a column that got no value for its row up to `len` with a NULL.

@@ -45,11 +45,7 @@ impl Place<'_> {
     /// Forgets what an earlier field of the same name gave: the last one wins.
     fn reset(&mut self) {
         let (sinks, row) = (&mut *self.sinks, self.row);
-        self.node.for_each_column(&mut |i| {
-            if sinks[i].len() > row {
-                sinks[i].truncate(row);
-            }
-        });
+        self.node.for_each_column(&mut |i| sinks[i].forget(row));
     }
 
     fn step(&mut self, i: usize) -> Place<'_> {
@@ -71,10 +67,14 @@ impl<'de> DeserializeSeed<'de> for Place<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(mut self, deserializer: D) -> Result<(), D::Error> {
+        if let (&[i], true) = (self.node.columns.as_slice(), self.node.is_leaf()) {
+            let sink = &mut self.sinks[i];
+            sink.forget(self.row);
+            return Into { sink, trail: self.trail }.deserialize(deserializer);
+        }
         self.reset();
-        match (self.node.columns.as_slice(), self.node.is_leaf()) {
-            (&[i], true) => Into { sink: &mut self.sinks[i], trail: self.trail }.deserialize(deserializer),
-            ([], _) => deserializer.deserialize_any(self),
+        match self.node.columns.as_slice() {
+            [] => deserializer.deserialize_any(self),
             _ => self.each(<&RawValue as serde::Deserialize>::deserialize(deserializer)?),
         }
     }
@@ -287,9 +287,7 @@ impl<'de> Visitor<'de> for Into<'_> {
             };
             expected = i + 1;
             let sink = &mut structs.children[i];
-            if sink.len() > row {
-                sink.truncate(row);
-            }
+            sink.forget(row);
             if let Err(error) = map.next_value_seed(Into { sink, trail: self.trail }) {
                 self.trail.push(structs.names[i].to_string());
                 return Err(error);
