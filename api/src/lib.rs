@@ -22,6 +22,7 @@ pub use config::{
 pub use problem::{Case, PROBLEM_JSON, Problem};
 pub use server::{Rekap, Running, StartError};
 
-/// Replays into millions of keys stay below a gigabyte with it, and do not with the system's: `docs/performance.md`.
+/// Memory that several threads take and give back goes to the next one that needs some, and librdkafka's does as well:
+/// `docs/performance.md` has what it saves.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
