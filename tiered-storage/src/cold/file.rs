@@ -10,8 +10,9 @@ use std::sync::Arc;
 use arrow::array::{Array, ArrayRef, AsArray, Int8Array, RecordBatch, StructArray};
 use arrow::buffer::NullBuffer;
 use arrow::compute::kernels::cmp::eq;
-use arrow::datatypes::{DataType, Int8Type, Int64Type, SchemaRef, TimestampMicrosecondType};
+use arrow::datatypes::{DataType, Field, Fields, Int8Type, Int64Type, Schema, SchemaRef, TimestampMicrosecondType};
 use deltalake_core::kernel::Add;
+use object_store::PutPayload;
 use parquet::arrow::ArrowWriter;
 use parquet::basic::{Compression, Encoding, ZstdLevel};
 use parquet::file::properties::{EnabledStatistics, WriterProperties};
@@ -20,6 +21,7 @@ use uuid::Uuid;
 
 use super::coverage::ColdFile;
 use super::layout;
+use super::pieces::Pieces;
 use super::schema::{DATA, DECODED, KEY, OFFSET, StoredFields, TIMESTAMP, VALUE};
 use crate::{Decoder, LogBatch, LogError, Offset, OffsetRange, Partition, Timestamp, WriterSchemas};
 
@@ -45,7 +47,7 @@ pub(crate) struct FileWriter {
     partition: Partition,
     range: OffsetRange,
     written: Counts,
-    parquet: ArrowWriter<Vec<u8>>,
+    parquet: ArrowWriter<Pieces>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -64,14 +66,14 @@ pub(crate) struct FileJoiner {
     joined: ColdFile,
     schema: SchemaRef,
     written: Counts,
-    parquet: ArrowWriter<Vec<u8>>,
+    parquet: ArrowWriter<Pieces>,
 }
 
 /// A finished data file that is not in the table yet.
 pub(crate) struct NewFile {
     pub(crate) partition: Partition,
     pub(crate) file: ColdFile,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: PutPayload,
     stats: String,
 }
 
@@ -84,7 +86,8 @@ impl FileWriter {
         from: Offset,
     ) -> Result<Self, LogError> {
         let schema = stored.file_schema(decoder.fields());
-        let parquet = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties())).map_err(failed)?;
+        let parquet =
+            ArrowWriter::try_new(Pieces::default(), schema.clone(), Some(properties(&schema))).map_err(failed)?;
         let range = OffsetRange { from, to: from };
         Ok(FileWriter { decoder, stored, schema, partition, range, written: Counts::default(), parquet })
     }
@@ -115,20 +118,15 @@ impl FileWriter {
         self.parquet.bytes_written() + self.parquet.in_progress_size()
     }
 
-    /// The next offset to be written.
-    pub(crate) fn to(&self) -> Offset {
-        self.range.to
-    }
-
     /// Ends the file.
     pub(crate) fn finish(self) -> Result<NewFile, LogError> {
         let (range, written) = (self.range, self.written);
-        let bytes = self.parquet.into_inner().map_err(failed)?;
+        let bytes = self.parquet.into_inner().map_err(failed)?.finish();
         let file = ColdFile {
             path: layout::data_file(self.partition, range, Uuid::new_v4()),
             range,
             records: written.records,
-            bytes: bytes.len() as u64,
+            bytes: bytes.content_length() as u64,
             fingerprint: self.decoder.fingerprint(),
             tombstones: written.tombstones,
             undecodable: written.undecodable,
@@ -150,7 +148,8 @@ impl FileWriter {
 impl FileJoiner {
     /// Begins a file that has the columns of its first input.
     pub(crate) fn new(partition: Partition, first: &ColdFile, schema: SchemaRef) -> Result<Self, LogError> {
-        let parquet = ArrowWriter::try_new(Vec::new(), schema.clone(), Some(properties())).map_err(failed)?;
+        let parquet =
+            ArrowWriter::try_new(Pieces::default(), schema.clone(), Some(properties(&schema))).map_err(failed)?;
         let range = OffsetRange { from: first.range.from, to: first.range.from };
         let joined = ColdFile { range, ..first.clone() };
         Ok(FileJoiner { partition, joined, schema, written: Counts::default(), parquet })
@@ -178,11 +177,11 @@ impl FileJoiner {
     /// Ends the file.
     pub(crate) fn finish(self) -> Result<NewFile, LogError> {
         let FileJoiner { partition, joined, written, parquet, .. } = self;
-        let bytes = parquet.into_inner().map_err(failed)?;
+        let bytes = parquet.into_inner().map_err(failed)?.finish();
         let file = ColdFile {
             path: layout::data_file(partition, joined.range, Uuid::new_v4()),
             records: written.records,
-            bytes: bytes.len() as u64,
+            bytes: bytes.content_length() as u64,
             tombstones: written.tombstones,
             undecodable: written.undecodable,
             oldest: written.times.map(|(oldest, _)| Timestamp::from_micros(oldest.div_euclid(1000) * 1000)),
@@ -252,23 +251,47 @@ fn widen(so_far: Option<(i64, i64)>, values: &[i64]) -> Option<(i64, i64)> {
     Some((low.min(min), high.max(max)))
 }
 
-fn properties() -> WriterProperties {
+/// How the columns of such files are written: whole numbers and times by their differences, which are as small as their range and quick
+/// to write; all else by a dictionary, as long as that stays small, and compressed.
+fn properties(schema: &Schema) -> WriterProperties {
     let column = |name: &str| ColumnPath::from(name);
-    WriterProperties::builder()
+    let mut properties = WriterProperties::builder()
         .set_created_by(format!("rekap {}", env!("CARGO_PKG_VERSION")))
         .set_max_row_group_row_count(Some(ROW_GROUP_RECORDS as usize))
         .set_max_row_group_bytes(Some(ROW_GROUP_BYTES))
-        .set_compression(Compression::SNAPPY)
+        .set_compression(Compression::ZSTD(ZstdLevel::try_new(1).expect("1 is a zstd level")))
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_column_statistics_enabled(column(OFFSET), EnabledStatistics::Page)
-        .set_column_dictionary_enabled(column(OFFSET), false)
-        .set_column_encoding(column(OFFSET), Encoding::DELTA_BINARY_PACKED)
-        .set_column_dictionary_enabled(column(TIMESTAMP), false)
-        .set_column_encoding(column(TIMESTAMP), Encoding::DELTA_BINARY_PACKED)
         .set_column_statistics_enabled(column(VALUE), EnabledStatistics::None)
-        .set_column_dictionary_enabled(column(VALUE), false)
-        .set_column_compression(column(VALUE), Compression::ZSTD(ZstdLevel::try_new(1).expect("1 is a zstd level")))
-        .build()
+        .set_column_dictionary_enabled(column(VALUE), false);
+    for path in numbers(schema.fields(), &[]) {
+        properties = properties
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_encoding(path.clone(), Encoding::DELTA_BINARY_PACKED)
+            .set_column_compression(path, Compression::UNCOMPRESSED);
+    }
+    properties.build()
+}
+
+/// The columns of whole numbers and times among fields, and in structs among them.
+fn numbers(fields: &Fields, above: &[String]) -> Vec<ColumnPath> {
+    let of = |field: &Arc<Field>| {
+        let path = [above, &[field.name().clone()]].concat();
+        match field.data_type() {
+            DataType::Int64 | DataType::Timestamp(..) => vec![ColumnPath::new(path)],
+            DataType::Struct(fields) => numbers(fields, &path),
+            _ => vec![],
+        }
+    };
+    fields.iter().flat_map(of).collect()
+}
+
+/// Runs work on data files, which keeps a processor busy, beside the tasks that wait.
+pub(crate) async fn off_the_runtime<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
+) -> Result<T, LogError> {
+    let done = tokio::task::spawn_blocking(work).await;
+    done.map_err(|e| LogError::store("writing a data file of the cold tier", e))?
 }
 
 fn failed(e: parquet::errors::ParquetError) -> LogError {

@@ -24,7 +24,7 @@ use tokio::sync::MutexGuard;
 
 use super::commit::{is_lost_race, is_too_old};
 use super::coverage::{ColdFile, Coverage};
-use super::file::FileJoiner;
+use super::file::{FileJoiner, off_the_runtime};
 use super::merge::Merge;
 use super::{ColdTopic, CommitOutcome, FileReader, layout, schema};
 use crate::{LogError, Partition, Timestamp};
@@ -140,12 +140,4 @@ fn remove(partition: Partition, file: &Arc<ColdFile>, now_ms: i64) -> Remove {
         base_row_id: None,
         default_row_commit_version: None,
     }
-}
-
-/// Runs work that keeps a processor busy beside the tasks that wait.
-async fn off_the_runtime<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
-) -> Result<T, LogError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|e| LogError::store("joining data files of the cold tier", e))?
 }

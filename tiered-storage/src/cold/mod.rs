@@ -19,6 +19,7 @@ mod join;
 mod layout;
 mod location;
 mod merge;
+mod pieces;
 mod reader;
 mod schema;
 mod snapshot;
@@ -36,7 +37,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 pub(crate) use commit::{Commit, CommitOutcome, PlannedOn};
 pub use coverage::{ColdFile, Coverage, PartitionCoverage};
-pub(crate) use file::{FileWriter, NewFile, ROW_GROUP_RECORDS, TOMBSTONE, UNDECODABLE};
+pub(crate) use file::{FileWriter, NewFile, ROW_GROUP_RECORDS, TOMBSTONE, UNDECODABLE, off_the_runtime};
 pub(crate) use join::Joined;
 pub use location::{BucketKeys, ColdLocation};
 pub(crate) use merge::{Merge, plan as plan_merges};

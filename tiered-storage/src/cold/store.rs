@@ -8,7 +8,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use deltalake_core::DeltaTable;
 use deltalake_core::logstore::{StorageConfig, default_logstore};
 use futures::future::try_join_all;
@@ -16,7 +15,7 @@ use futures::stream::{self, StreamExt as _};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::prefix::PrefixStore;
-use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, WriteMultipart};
+use object_store::{Error, ObjectStore, ObjectStoreExt as _, PutMode, PutPayload, WriteMultipart};
 use url::Url;
 
 use super::location::Place;
@@ -106,20 +105,20 @@ impl ColdStore {
 
     /// Writes new objects, all at the same time, and makes them durable. It never replaces one. Their names must be nobody else's (names
     /// hold a random id): so an object that is there already, of just that size, is an earlier attempt that had succeeded.
-    pub(crate) async fn put_new(&self, objects: Vec<(String, Vec<u8>)>) -> Result<(), LogError> {
+    pub(crate) async fn put_new(&self, objects: Vec<(String, PutPayload)>) -> Result<(), LogError> {
         let paths = objects.iter().map(|(path, _)| path.clone()).collect();
         try_join_all(objects.into_iter().map(|(path, bytes)| self.put_one(path, bytes))).await?;
         // Together, since they share folders, and each folder is to be synced as well.
         self.sync_all(paths).await
     }
 
-    async fn put_one(&self, path: String, bytes: Vec<u8>) -> Result<(), LogError> {
+    async fn put_one(&self, path: String, bytes: PutPayload) -> Result<(), LogError> {
         let path = path.as_str();
-        let (objects, at, bytes) = (self.objects(), Path::from(path), Bytes::from(bytes));
+        let (objects, at) = (self.objects(), Path::from(path));
         let mut wait = FIRST_WAIT;
         for attempt in 1.. {
             let Err(e) = self.put_once(objects.as_ref(), &at, &bytes).await else { break };
-            if objects.head(&at).await.is_ok_and(|there| there.size == bytes.len() as u64) {
+            if objects.head(&at).await.is_ok_and(|there| there.size == bytes.content_length() as u64) {
                 break;
             }
             if attempt == ATTEMPTS || is_final(&e) {
@@ -132,18 +131,18 @@ impl ColdStore {
         Ok(())
     }
 
-    async fn put_once(&self, objects: &dyn ObjectStore, at: &Path, bytes: &Bytes) -> Result<(), Error> {
-        if self.disk.is_some() || bytes.len() <= PART_BYTES {
-            return objects.put_opts(at, bytes.clone().into(), PutMode::Create.into()).await.map(drop);
+    async fn put_once(&self, objects: &dyn ObjectStore, at: &Path, bytes: &PutPayload) -> Result<(), Error> {
+        if self.disk.is_some() || bytes.content_length() <= PART_BYTES {
+            return objects.put_opts(at, bytes.clone(), PutMode::Create.into()).await.map(drop);
         }
         let mut upload = WriteMultipart::new_with_chunk_size(objects.put_multipart(at).await?, PART_BYTES);
-        for first in (0..bytes.len()).step_by(PART_BYTES) {
+        for piece in bytes {
             if let Err(e) = upload.wait_for_capacity(PARTS_AT_ONCE).await {
                 // What cannot be taken back now, the bucket's life-cycle rule takes.
                 let _ = upload.abort().await;
                 return Err(e);
             }
-            upload.put(bytes.slice(first..bytes.len().min(first + PART_BYTES)));
+            upload.put(piece.clone());
         }
         upload.finish().await.map(drop)
     }

@@ -22,7 +22,40 @@ pub(super) struct Columns {
     pub(super) headers: Headers,
 }
 
+/// How much columns hold: records, and the bytes of their keys and values.
+#[derive(Debug, Default, Clone, Copy)]
+pub(super) struct Sizes {
+    pub(super) records: usize,
+    pub(super) keys: usize,
+    pub(super) values: usize,
+}
+
+impl Sizes {
+    /// Those of `records` such records, if there are fewer.
+    pub(super) fn of_at_most(self, records: u64) -> Sizes {
+        let records = self.records.min(usize::try_from(records).unwrap_or(usize::MAX));
+        let share = |bytes: usize| bytes.div_ceil(self.records.max(1)) * records;
+        Sizes { records, keys: share(self.keys), values: share(self.values) }
+    }
+}
+
 impl Columns {
+    /// Empty columns with room for so much.
+    pub(super) fn with_room(sizes: Sizes) -> Self {
+        Columns {
+            offsets: Vec::with_capacity(sizes.records),
+            times: Vec::with_capacity(sizes.records),
+            keys: Binary::with_room(sizes.records, sizes.keys),
+            values: Binary::with_room(sizes.records, sizes.values),
+            headers: Headers::default(),
+        }
+    }
+
+    /// How much they hold.
+    pub(super) fn sizes(&self) -> Sizes {
+        Sizes { records: self.len(), keys: self.keys.bytes(), values: self.values.bytes() }
+    }
+
     /// The number of records.
     pub(super) fn len(&self) -> usize {
         self.offsets.len()
@@ -51,11 +84,17 @@ pub(super) struct Binary {
 
 impl Default for Binary {
     fn default() -> Self {
-        Binary { ends: vec![0], bytes: Vec::new(), validity: NullBufferBuilder::new(0) }
+        Binary::with_room(0, 0)
     }
 }
 
 impl Binary {
+    fn with_room(values: usize, bytes: usize) -> Self {
+        let mut ends = Vec::with_capacity(values + 1);
+        ends.push(0);
+        Binary { ends, bytes: Vec::with_capacity(bytes), validity: NullBufferBuilder::new(values) }
+    }
+
     /// The bytes of its values.
     pub(super) fn bytes(&self) -> usize {
         self.bytes.len()

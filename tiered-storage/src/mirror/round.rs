@@ -3,12 +3,13 @@
 //! If the process dies in a round nothing has happened but that files lie there to which nothing refers.
 
 use std::collections::BTreeMap;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use super::Work;
 use super::plan::{Facts, Part, Urgency, plan};
 use super::watched::Watched;
-use super::writing::Writing;
+use super::writing::{Room, Writing};
 use crate::cold::{Commit, CommitOutcome, Coverage, PlannedOn, StoredFields};
 use crate::{Decoder, LogError, Topic, steps};
 
@@ -66,7 +67,9 @@ impl Work {
             gaps: BTreeMap::new(),
             progress: BTreeMap::new(),
         };
-        let mut writing = Writing { work: self, topic, cold: &cold, decoder, stored, coverage, watched };
+        let watched = Mutex::new(watched);
+        let room = Room::default();
+        let writing = Writing { work: self, topic, cold: &cold, decoder, stored, coverage, watched, room };
         let committed = match writing.write_parts(parts, &mut commit).await {
             Ok(()) => cold.commit(&commit).await,
             Err(e) => Err(e),

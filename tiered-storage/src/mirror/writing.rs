@@ -1,18 +1,23 @@
-//! Writing the data files of a round.
+//! Writing the data files of a round: several partitions side by side, and of each the next records are read while those before them
+//! are written.
 //!
-//! Memory: a batch of [`READ_BYTES`] of each of [`TAILS_AT_ONCE`] partitions, and one data file (the policy's `max_bytes`, one row group
-//! more at most) or a small one of each. A round ends early at [`ROUND_FILES`] or [`ROUND_BYTES`], so that
-//! progress is committed often even while a large backlog is worked off. What was stored when the process dies is left to clean-up.
+//! Memory: of [`TAILS_AT_ONCE`] partitions a batch of [`READ_BYTES`] and, where that is all that waits, a small data file each; of
+//! [`LONGER_AT_ONCE`] of them another batch and one data file (the policy's `max_bytes`, one row group more at most). A round ends early
+//! at [`ROUND_FILES`] or [`ROUND_BYTES`], so that progress is committed often even while a large backlog is worked off. What was stored
+//! when the process dies is left to clean-up.
 
-use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use deltalake_core::kernel::Add;
 use futures::future::try_join_all;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use tokio::try_join;
 
 use super::Work;
 use super::plan::Part;
 use super::watched::Watched;
-use crate::cold::{ColdTopic, Commit, Coverage, FileWriter, NewFile, StoredFields};
+use crate::cold::{ColdTopic, Commit, Coverage, FileWriter, NewFile, StoredFields, off_the_runtime};
 use crate::{Decoder, LogBatch, LogError, Offset, OffsetRange, Partition, Topic, steps};
 
 /// Bytes of records read from the hot tier at a time.
@@ -24,6 +29,10 @@ const ROUND_FILES: usize = 1000;
 /// Partitions whose files are written at the same time, as long as one batch is all that waits of each: the time of a small file is
 /// that of its syncs, or of a request to a bucket.
 const TAILS_AT_ONCE: usize = 8;
+
+/// Partitions whose files are written at the same time where more than a batch waits of each. Each keeps a processor busy and part of
+/// another one that reads ahead; one more may wait for the store.
+const LONGER_AT_ONCE: usize = 4;
 
 /// Bytes of data files in one round: a few seconds of work are at stake in a crash.
 const ROUND_BYTES: u64 = 1 << 30;
@@ -37,118 +46,102 @@ pub(super) struct Writing<'a> {
     pub(super) stored: StoredFields,
     /// What the round was planned on.
     pub(super) coverage: Arc<Coverage>,
-    pub(super) watched: &'a mut Watched,
+    pub(super) watched: Mutex<&'a mut Watched>,
+    pub(super) room: Room,
+}
+
+/// What a round has stored so far, of what it may.
+#[derive(Default)]
+pub(super) struct Room {
+    files: AtomicUsize,
+    bytes: AtomicU64,
+}
+
+/// The files of a part, which end before `to`.
+struct Written {
+    files: Vec<Add>,
+    to: Offset,
 }
 
 impl Writing<'_> {
     /// Writes the files of the parts, as far as the round's bounds allow.
-    pub(super) async fn write_parts(&mut self, parts: Vec<Part>, commit: &mut Commit) -> Result<(), LogError> {
+    pub(super) async fn write_parts(&self, parts: Vec<Part>, commit: &mut Commit) -> Result<(), LogError> {
         for some in parts.chunks(TAILS_AT_ONCE) {
-            if is_full(commit) {
+            if self.room.is_full() {
                 break;
             }
-            let batches = try_join_all(some.iter().map(|part| self.first_batch(part))).await?;
-            for (part, batch) in some.iter().zip(&batches) {
-                batch.iter().for_each(|batch| self.watched.entry(part.partition).or_default().measure(batch));
-            }
+            let batches = try_join_all(some.iter().map(|part| self.read(part.partition, part.range))).await?;
             let (mut whole, mut longer) = (vec![], vec![]);
             for (part, batch) in some.iter().zip(batches) {
-                let is_all = batch.as_ref().is_none_or(|batch| batch.range.to >= part.range.to);
-                if is_all { whole.push((part, batch)) } else { longer.push((part, batch)) }
+                match batch {
+                    Some(batch) if batch.range.to < part.range.to => longer.push((*part, batch)),
+                    batch => whole.push((part, batch)),
+                }
             }
             self.write_whole(whole, commit).await?;
-            for (part, batch) in longer {
-                if is_full(commit) {
-                    break;
-                }
-                self.write_longer(part, batch, commit).await?;
-            }
+            let longer = stream::iter(longer).map(|(part, batch)| self.write_longer(part, batch));
+            let longer: Vec<_> = longer.buffer_unordered(LONGER_AT_ONCE).try_collect().await?;
+            longer.into_iter().flatten().for_each(|(part, written)| self.note(&part, written, commit));
         }
         Ok(())
     }
 
-    /// The first records of a part; none where all of them are lost.
-    async fn first_batch(&self, part: &Part) -> Result<Option<LogBatch>, LogError> {
-        if part.range.is_empty() {
+    /// The first records of a range; none where it is empty.
+    async fn read(&self, partition: Partition, range: OffsetRange) -> Result<Option<LogBatch>, LogError> {
+        if range.is_empty() {
             return Ok(None);
         }
-        self.work.log.hot.read(self.topic, part.partition, part.range, READ_BYTES).await.map(Some)
+        let batch = self.work.log.hot.read(self.topic, partition, range, READ_BYTES).await?;
+        self.watched.lock().expect("no holder panics").entry(partition).or_default().measure(&batch);
+        Ok(Some(batch))
     }
 
     /// Writes a file for each of the parts, all at the same time.
     async fn write_whole(&self, parts: Vec<(&Part, Option<LogBatch>)>, commit: &mut Commit) -> Result<(), LogError> {
-        let files = try_join_all(parts.iter().map(|(part, batch)| self.whole_file(part, batch.clone()))).await?;
-        let stored = self.cold.store_files(files.into_iter().flatten().collect()).await?;
-        for (part, _) in parts {
-            self.begin(part, commit);
-            commit.progress.insert(part.partition, part.range.to);
-        }
-        if !stored.is_empty() {
-            steps::passed("mirror.stored", &self.topic.name);
+        let (parts, batches): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
+        let files = batches.into_iter().flatten().map(|batch| self.whole_file(batch));
+        let stored = self.store(try_join_all(files).await?).await?;
+        for part in parts {
+            self.note(part, Written { files: vec![], to: part.range.to }, commit);
         }
         commit.files.extend(stored);
         Ok(())
     }
 
-    async fn whole_file(&self, part: &Part, batch: Option<LogBatch>) -> Result<Option<NewFile>, LogError> {
-        let Some(batch) = batch else { return Ok(None) };
-        let writer = self.add(self.writer(part.partition, part.range.from)?, batch).await?;
-        off_the_runtime(move || writer.finish()).await.map(Some)
+    async fn whole_file(&self, batch: LogBatch) -> Result<NewFile, LogError> {
+        let writer = self.add(self.writer(&batch)?, batch).await?;
+        off_the_runtime(move || writer.finish()).await
     }
 
-    /// Writes the files of a part that begins with this batch.
-    async fn write_longer(
-        &mut self,
-        part: &Part,
-        mut batch: Option<LogBatch>,
-        commit: &mut Commit,
-    ) -> Result<(), LogError> {
-        self.begin(part, commit);
-        let mut at = part.range.from;
-        while at < part.range.to && !is_full(commit) {
-            let rest = OffsetRange { from: at, to: part.range.to };
-            let (file, to) = self.write_file(part.partition, rest, batch.take()).await?;
-            at = to;
-            commit.files.push(file);
-            commit.progress.insert(part.partition, at);
+    /// Writes the files of a part that begins with this batch; none where the round is full before.
+    async fn write_longer(&self, part: Part, first: LogBatch) -> Result<Option<(Part, Written)>, LogError> {
+        let mut written = Written { files: vec![], to: part.range.from };
+        let mut next = Some(first);
+        while let Some(first) = next.take().filter(|_| !self.room.is_full()) {
+            let (file, ahead) = self.write_file(&part, first).await?;
+            written.to = file.file.range.to;
+            written.files.extend(self.store(vec![file]).await?);
+            next = ahead;
         }
-        Ok(())
+        Ok((!written.files.is_empty()).then_some((part, written)))
     }
 
-    /// Notes what a part stands on, and that nothing of it is written yet.
-    fn begin(&self, part: &Part, commit: &mut Commit) {
-        let mirrored_to = self.coverage.mirrored_to(part.partition);
-        commit.planned_on.mirrored_to.insert(part.partition, mirrored_to);
-        commit.gaps.extend(part.gap.map(|gap| (part.partition, gap)));
-        commit.progress.insert(part.partition, part.range.from);
-    }
-
-    /// Writes one file of the first records in `range`, and says where the next one begins.
-    async fn write_file(
-        &mut self,
-        partition: Partition,
-        range: OffsetRange,
-        mut first: Option<LogBatch>,
-    ) -> Result<(Add, Offset), LogError> {
-        let mut writer = self.writer(partition, range.from)?;
-        while writer.to() < range.to && (writer.bytes() as u64) < self.work.policy.max_bytes {
-            let left = OffsetRange { from: writer.to(), to: range.to };
-            let batch = match first.take() {
-                Some(batch) => batch,
-                None => {
-                    let batch = self.work.log.hot.read(self.topic, partition, left, READ_BYTES).await?;
-                    self.watched.entry(partition).or_default().measure(&batch);
-                    batch
-                }
-            };
-            writer = self.add(writer, batch).await?;
+    /// Writes one file that begins with this batch, and gives the batch that follows it.
+    async fn write_file(&self, part: &Part, mut next: LogBatch) -> Result<(NewFile, Option<LogBatch>), LogError> {
+        let mut writer = self.writer(&next)?;
+        loop {
+            let rest = OffsetRange { from: next.range.to, to: part.range.to };
+            let (added, ahead) = try_join!(self.add(writer, next), self.read(part.partition, rest))?;
+            writer = added;
+            match ahead {
+                Some(batch) if (writer.bytes() as u64) < self.work.policy.max_bytes => next = batch,
+                ahead => return Ok((off_the_runtime(move || writer.finish()).await?, ahead)),
+            }
         }
-        let to = writer.to();
-        Ok((self.store(writer).await?, to))
     }
 
-    fn writer(&self, partition: Partition, from: Offset) -> Result<FileWriter, LogError> {
-        FileWriter::new(self.decoder.clone(), self.stored.clone(), partition, from)
+    fn writer(&self, first: &LogBatch) -> Result<FileWriter, LogError> {
+        FileWriter::new(self.decoder.clone(), self.stored.clone(), first.partition, first.range.from)
     }
 
     async fn add(&self, mut writer: FileWriter, batch: LogBatch) -> Result<FileWriter, LogError> {
@@ -156,23 +149,33 @@ impl Writing<'_> {
         off_the_runtime(move || writer.write(&batch, &writers).map(|()| writer)).await
     }
 
-    async fn store(&self, writer: FileWriter) -> Result<Add, LogError> {
-        let file = off_the_runtime(move || writer.finish()).await?;
-        let stored = self.cold.store_file(file).await?;
-        steps::passed("mirror.stored", &self.topic.name);
+    async fn store(&self, files: Vec<NewFile>) -> Result<Vec<Add>, LogError> {
+        let stored = self.cold.store_files(files).await?;
+        if !stored.is_empty() {
+            steps::passed("mirror.stored", &self.topic.name);
+        }
+        self.room.take(&stored);
         Ok(stored)
+    }
+
+    /// Notes what became of a part, and what it stands on.
+    fn note(&self, part: &Part, written: Written, commit: &mut Commit) {
+        let mirrored_to = self.coverage.mirrored_to(part.partition);
+        commit.planned_on.mirrored_to.insert(part.partition, mirrored_to);
+        commit.gaps.extend(part.gap.map(|gap| (part.partition, gap)));
+        commit.progress.insert(part.partition, written.to);
+        commit.files.extend(written.files);
     }
 }
 
-fn is_full(commit: &Commit) -> bool {
-    let bytes: i64 = commit.files.iter().map(|file| file.size).sum();
-    commit.files.len() >= ROUND_FILES || bytes as u64 >= ROUND_BYTES
-}
+impl Room {
+    fn take(&self, files: &[Add]) {
+        let bytes: i64 = files.iter().map(|file| file.size).sum();
+        self.files.fetch_add(files.len(), Ordering::Relaxed);
+        self.bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
 
-/// Runs work that keeps a processor busy beside the tasks that wait.
-async fn off_the_runtime<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T, LogError> + Send + 'static,
-) -> Result<T, LogError> {
-    let done = tokio::task::spawn_blocking(work).await;
-    done.map_err(|e| LogError::store("writing a data file of the cold tier", e))?
+    fn is_full(&self) -> bool {
+        self.files.load(Ordering::Relaxed) >= ROUND_FILES || self.bytes.load(Ordering::Relaxed) >= ROUND_BYTES
+    }
 }

@@ -17,6 +17,7 @@ use rdkafka::error::RDKafkaErrorCode as Code;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use super::super::columns::Sizes;
 use super::cluster::{ANSWER, Cluster, blocking};
 use super::fill::Fill;
 use super::native::{Messages, PartitionQueue};
@@ -75,6 +76,8 @@ struct Cursor {
     life: Incarnation,
     next: Offset,
     upto: Offset,
+    /// How much the last read gave: mostly the next one gives as much.
+    last: Sizes,
 }
 
 /// What a read gave.
@@ -258,7 +261,7 @@ impl Loan {
             _ = consumer.fetch_metadata(Some(topic.as_str()), ANSWER);
         }
         let queue = PartitionQueue::start(consumer, topic, *partition, from, epoch).map_err(refused)?;
-        Ok(Cursor { messages: Messages::default(), queue, life, next: from, upto: from })
+        Ok(Cursor { messages: Messages::default(), queue, life, next: from, upto: from, last: Sizes::default() })
     }
 }
 
@@ -286,7 +289,7 @@ impl Cursor {
     /// Gathers records until the range is covered, the bytes are there, or nothing more comes.
     fn read(&mut self, partition: Partition, range: OffsetRange, max_bytes: usize) -> Result<Read, ReadFailure> {
         let max_bytes = max_bytes.min(MAX_READ_BYTES);
-        let mut fill = Fill::default();
+        let mut fill = Fill::with_room(self.last.of_at_most(range.len()));
         let mut covered = range.from;
         let mut heard = Instant::now();
         while covered < range.to && fill.len() < MAX_READ_RECORDS {
@@ -334,6 +337,7 @@ impl Cursor {
         self.upto = self.upto.max(covered);
         let covered = covered.min(range.to);
         self.next = covered;
+        self.last = fill.sizes();
         let (batch, epochs) = fill.finish(partition, OffsetRange::new(range.from, covered));
         Ok(Read { batch, epochs })
     }

@@ -1,11 +1,10 @@
 //! Raw messages into one [`LogBatch`].
 
-use super::super::columns::Columns;
+use super::super::columns::{Columns, Sizes};
 use super::native::Message;
 use crate::{LogBatch, Offset, OffsetRange, Partition};
 
 /// A batch that grows by messages.
-#[derive(Default)]
 pub(super) struct Fill {
     columns: Columns,
     /// The epochs of the leaders that took the records, each with the first offset at which it was seen.
@@ -13,6 +12,16 @@ pub(super) struct Fill {
 }
 
 impl Fill {
+    /// An empty one with room for so much.
+    pub(super) fn with_room(sizes: Sizes) -> Self {
+        Fill { columns: Columns::with_room(sizes), epochs: Vec::new() }
+    }
+
+    /// How much it holds.
+    pub(super) fn sizes(&self) -> Sizes {
+        self.columns.sizes()
+    }
+
     /// The number of records.
     pub(super) fn len(&self) -> usize {
         self.columns.len()
