@@ -10,7 +10,8 @@ mod spec;
 
 pub use actions::{Actions, Bound, InvalidAction, Trigger, When};
 pub use query::{
-    Change, CompiledJob, FailedRecord, JobInput, Part, Place, Records, Refusal, Touched, Worker, check_size,
+    Change, CompiledJob, FailedRecord, JobInput, Part, Place, Records, Refusal, Touched, Worker, bound_functions,
+    check_size,
 };
 pub use runner::{
     Failure, Histogram, HoldTimedOut, LostRange, Pace, PartitionStatus, RangeStats, Run, Runner, RunnerHandle,

@@ -30,7 +30,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use trigger::{Bound, Trigger, When};
 
-use crate::query::check_size;
+use crate::query::{bound_functions, check_size};
 use crate::spec::ActionSpec;
 use changes::{changes_schema, to_changes};
 
@@ -83,6 +83,7 @@ impl Actions {
         let config = SessionConfig::new().with_target_partitions(1).with_information_schema(false);
         let memory = RuntimeEnvBuilder::new().with_memory_limit(MEMORY_BYTES, 1.0).build_arc().map_err(engine)?;
         let session = SessionContext::new_with_config_rt(config, memory);
+        bound_functions(&session);
         let rows = Arc::new(MemTable::try_new(schema.clone(), vec![vec![]]).map_err(engine)?);
         session.register_table(CHANGES, rows.clone()).map_err(engine)?;
         let mut planned = vec![];

@@ -10,6 +10,7 @@
 
 mod aggregate;
 mod aggregates;
+mod bounded;
 mod branch;
 mod chain;
 mod checked;
@@ -39,6 +40,7 @@ use std::collections::BTreeMap;
 use rekap_tables::TableSchema;
 use rekap_tiered_storage::Topic;
 
+pub use bounded::bound_functions;
 pub(crate) use chain::is_environment;
 pub use engine::{Part, Touched, Worker};
 pub use inputs::JobInput;

@@ -15,6 +15,7 @@ use datafusion::physical_expr::PhysicalExpr;
 use datafusion::prelude::{SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 
+use super::bounded::bound_functions;
 use super::checked::checked;
 use super::syntax::Syntax;
 
@@ -37,6 +38,7 @@ impl Session {
         options.sql_parser.collect_spans = true;
         options.sql_parser.map_string_types_to_utf8view = false;
         let context = SessionContext::new_with_config(config);
+        bound_functions(&context);
         for (name, schema) in inputs {
             context.register_table(name.as_str(), Arc::new(EmptyTable::new(schema.clone())))?;
         }

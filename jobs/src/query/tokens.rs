@@ -15,8 +15,11 @@ const MAX_SQL_BYTES: usize = 64 << 10;
 /// The most operators in one chain, as in `a + b + c`: each nests one level deeper, and 500 levels fit on every thread's stack.
 const MAX_CHAIN: usize = 500;
 
-/// The most SELECTs in one statement: UNION ALL nests as operators do.
+/// The most SELECTs in one statement: UNION ALL nests as operators do, and so do steps behind `|>` and EXPLAIN.
 const MAX_SELECTS: usize = 200;
+
+/// What INTERVAL counts right behind INTERVAL, where the parser needs much more of the stack.
+const INTERVAL_LEVELS: usize = 10;
 
 /// Refuses SQL that is too long or nests too deep to be planned. Cheap, and safe on any text.
 pub fn check_size(sql: &str) -> Result<(), Refusal> {
@@ -68,18 +71,21 @@ impl Tokens {
 
     fn check(&self) -> Result<(), Refusal> {
         let (mut levels, mut selects) = (vec![Level::default()], 0);
+        let mut after_interval = false;
         for token in &self.0 {
             match kind(&token.token) {
                 Kind::Open { case } => levels.push(Level { case, ..Level::default() }),
                 Kind::Close { case } => close(&mut levels, case),
                 Kind::Break => innermost(&mut levels).end_chain(),
                 Kind::Link => innermost(&mut levels).chain += 1,
+                Kind::Interval => innermost(&mut levels).chain += if after_interval { INTERVAL_LEVELS } else { 1 },
                 Kind::Select => {
                     innermost(&mut levels).end_chain();
                     selects += 1;
                 }
                 Kind::Other => {}
             }
+            after_interval = matches!(kind(&token.token), Kind::Interval);
             if selects > MAX_SELECTS || innermost(&mut levels).chain > MAX_CHAIN {
                 let detail = format!("the SQL chains more than {MAX_CHAIN} operators or {MAX_SELECTS} SELECTs");
                 return Err(Refusal::new("QUERY_TOO_LONG", detail, "write it shorter").at(Place::of(token.span)));
@@ -137,6 +143,7 @@ enum Kind {
     Break,
     /// Makes the chain one longer.
     Link,
+    Interval,
     Select,
     Other,
 }
@@ -146,14 +153,19 @@ fn kind(token: &Token) -> Kind {
         Token::LParen => Kind::Open { case: false },
         Token::RParen => Kind::Close { case: false },
         Token::Comma | Token::SemiColon => Kind::Break,
+        Token::VerticalBarRightAngleBracket => Kind::Select,
         Token::Word(word) => match word.keyword {
-            Keyword::SELECT => Kind::Select,
+            Keyword::SELECT | Keyword::EXPLAIN | Keyword::DESCRIBE => Kind::Select,
+            Keyword::INTERVAL => Kind::Interval,
             Keyword::CASE => Kind::Open { case: true },
             Keyword::END => Kind::Close { case: true },
             Keyword::FROM | Keyword::WHERE | Keyword::GROUP | Keyword::HAVING => Kind::Break,
             Keyword::WHEN | Keyword::THEN | Keyword::ELSE => Kind::Break,
-            Keyword::AND | Keyword::OR | Keyword::NOT | Keyword::IS | Keyword::LIKE | Keyword::ILIKE => Kind::Link,
-            Keyword::BETWEEN | Keyword::IN | Keyword::COLLATE | Keyword::AT => Kind::Link,
+            Keyword::AND | Keyword::OR | Keyword::XOR | Keyword::NOT | Keyword::IS => Kind::Link,
+            Keyword::LIKE | Keyword::ILIKE | Keyword::RLIKE | Keyword::REGEXP | Keyword::SIMILAR => Kind::Link,
+            Keyword::BETWEEN | Keyword::IN | Keyword::COLLATE | Keyword::AT | Keyword::DIV => Kind::Link,
+            Keyword::OVERLAPS | Keyword::OPERATOR | Keyword::MATCH | Keyword::MEMBER => Kind::Link,
+            Keyword::NOTNULL | Keyword::PRIOR => Kind::Link,
             _ => Kind::Other,
         },
         Token::Number(..) | Token::SingleQuotedString(_) | Token::EOF => Kind::Other,
@@ -168,13 +180,20 @@ mod tests {
     #[test]
     fn sql_that_would_nest_too_deep_is_refused_wherever_the_chain_stands() {
         let chain = |link: &str, n: usize| format!("SELECT {}1", format!("1{link}").repeat(n));
-        for link in [" + ", " AND ", "::int || ", " = ", " UNION ALL SELECT "] {
+        for link in [" + ", " AND ", "::int || ", " = ", " UNION ALL SELECT ", " XOR ", " SIMILAR TO ", " |> WHERE "] {
             let refusal = check_size(&chain(link, 2_000)).unwrap_err();
             assert_eq!(refusal.code, "QUERY_TOO_LONG", "{link}");
             assert!(refusal.place.is_some());
         }
         assert_eq!(check_size(&" ".repeat(100_000)).unwrap_err().code, "QUERY_TOO_LONG");
-        assert_eq!(check_size(&format!("SELECT {}1", "- ".repeat(5_000))).unwrap_err().code, "QUERY_TOO_LONG");
+        for prefix in ["- ", "INTERVAL ", "NOT "] {
+            assert_eq!(check_size(&format!("SELECT {}1", prefix.repeat(5_000))).unwrap_err().code, "QUERY_TOO_LONG");
+        }
+        assert_eq!(
+            check_size(&format!("SELECT {}'1 day'", "INTERVAL ".repeat(100))).unwrap_err().code,
+            "QUERY_TOO_LONG"
+        );
+        assert_eq!(check_size(&format!("{}SELECT 1", "EXPLAIN ".repeat(300))).unwrap_err().code, "QUERY_TOO_LONG");
     }
 
     #[test]
@@ -183,6 +202,8 @@ mod tests {
         assert_eq!(check_size(&format!("SELECT k, {} FROM t GROUP BY k", columns.join(", "))), Ok(()));
         let tests: Vec<String> = (0..200).map(|i| format!("k = 'x{i}'")).collect();
         assert_eq!(check_size(&format!("SELECT k FROM t WHERE {}", tests.join(" OR "))), Ok(()));
+        let days: Vec<String> = (0..100).map(|i| format!("t < now() - INTERVAL '{i} days'")).collect();
+        assert_eq!(check_size(&format!("SELECT k FROM t WHERE {}", days.join(" OR "))), Ok(()));
         let numbers: Vec<String> = (0..3_000).map(|i| format!("-{i}")).collect();
         assert_eq!(check_size(&format!("SELECT k FROM t WHERE n IN ({})", numbers.join(", "))), Ok(()));
         let whens: Vec<String> = (0..400).map(|i| format!("WHEN t.k = {i} THEN -{i}")).collect();

@@ -54,7 +54,9 @@ fn session(environment: &Arc<RuntimeEnv>) -> SessionContext {
         .with_target_partitions(PARTITIONS)
         .with_default_catalog_and_schema(catalog::NAME, catalog::LIVE)
         .with_information_schema(false);
-    SessionContext::new_with_config_rt(config, environment.clone())
+    let session = SessionContext::new_with_config_rt(config, environment.clone());
+    rekap_jobs::bound_functions(&session);
+    session
 }
 
 /// Starts one SELECT in `session`; everything else is refused.

@@ -9,8 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::timestamp_type;
 
-/// How deep structs and lists may nest: deeper types come from no event that the parser would accept.
-const MAX_DEPTH: usize = 64;
+/// How deep structs and lists may nest. A table of the cold tier says its columns in JSON, three levels for each struct, and readers of
+/// JSON take 128.
+const MAX_DEPTH: usize = 32;
 
 /// The type of a column, by its SQL name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
