@@ -202,6 +202,9 @@ pub struct Mirror {
     /// A cold file is cut at about this size.
     #[serde(deserialize_with = "bytes")]
     pub max_bytes: u64,
+    /// A topic's retention is raised up to this while it comes near what is not mirrored.
+    #[serde(deserialize_with = "some_duration")]
+    pub raise_retention_to: Option<Duration>,
 }
 
 /// `[sql]`.
@@ -287,7 +290,12 @@ impl Default for Cold {
 
 impl Default for Mirror {
     fn default() -> Self {
-        Mirror { topics: vec!["*".into()], max_age: Duration::from_secs(60), max_bytes: 128_000_000 }
+        Mirror {
+            topics: vec!["*".into()],
+            max_age: Duration::from_secs(60),
+            max_bytes: 128_000_000,
+            raise_retention_to: None,
+        }
     }
 }
 
@@ -359,6 +367,10 @@ impl Config {
 /// Reads `"60s"`.
 fn duration<'de, D: Deserializer<'de>>(text: D) -> Result<Duration, D::Error> {
     parse_duration(&String::deserialize(text)?).map_err(D::Error::custom)
+}
+
+fn some_duration<'de, D: Deserializer<'de>>(text: D) -> Result<Option<Duration>, D::Error> {
+    duration(text).map(Some)
 }
 
 /// Reads `"128MB"`.

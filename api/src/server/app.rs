@@ -297,9 +297,9 @@ fn outgoing(config: &Config) -> Result<Outgoing, StartError> {
 
 /// What is mirrored, and when. What has a schedule is not done by itself.
 fn mirror_policy(config: &Config, schedules: &Schedules) -> MirrorPolicy {
-    let crate::Mirror { topics, max_age, max_bytes } = config.mirror.clone();
+    let crate::Mirror { topics, max_age, max_bytes, raise_retention_to } = config.mirror.clone();
     let (compacts, cleans) = (!schedules.have(ScheduledTask::Compaction), !schedules.have(ScheduledTask::CleanUp));
-    MirrorPolicy { topics, max_age, max_bytes, compacts, cleans }
+    MirrorPolicy { topics, max_age, max_bytes, compacts, cleans, raise_retention_to }
 }
 
 /// A catalog that does not open, with what to do.

@@ -29,7 +29,7 @@ use tokio::task::JoinHandle;
 pub use counts::MirrorCounts;
 pub use policy::MirrorPolicy;
 
-use crate::{Clock, Incarnation, Log, LogError, Partition, Topic, TopicName};
+use crate::{Clock, Incarnation, Log, LogError, Partition, Topic, TopicConfig, TopicName};
 use plan::Urgency;
 use round::RoundOutcome;
 use watched::Watched;
@@ -171,7 +171,9 @@ impl Work {
         loop {
             look.tick().await;
             if let Ok(topics) = self.log.hot.topics().await {
-                topics.iter().filter(|topic| self.policy.mirrors(&topic.name)).for_each(|topic| self.warn_early(topic));
+                for topic in topics.iter().filter(|topic| self.policy.mirrors(&topic.name)) {
+                    self.warn_early(topic).await;
+                }
             }
         }
     }
@@ -199,17 +201,35 @@ impl Work {
         watched.iter().filter_map(left).collect()
     }
 
-    /// Tells the operator, once, that retention comes near records that are not mirrored.
-    fn warn_early(&self, topic: &Topic) {
+    /// Tells the operator, once, that retention comes near records that are not mirrored, and raises it where that is wanted.
+    async fn warn_early(&self, topic: &Topic) {
         let lowest = self.headroom(topic).into_iter().min_by_key(|(_, left)| *left);
         let lowest = lowest.filter(|(_, left)| headroom::is_low(*left, &topic.config));
-        let mut low = self.low.lock().expect("no holder panics");
         let Some((partition, left)) = lowest else {
-            low.remove(&topic.name);
+            self.low.lock().expect("no holder panics").remove(&topic.name);
             return;
         };
-        if low.insert(topic.name.clone()) {
+        if self.low.lock().expect("no holder panics").insert(topic.name.clone()) {
             tracing::warn!(topic = %topic.name, %partition, "retention reaches records that are not mirrored in {left:?}");
+            self.raise_retention(topic).await;
+        }
+    }
+
+    /// Doubles a topic's retention, as far as the policy lets it. It is lowered again by people only: they know why it was late.
+    async fn raise_retention(&self, topic: &Topic) {
+        let Some((limit, retention)) = self.policy.raise_retention_to.zip(topic.config.retention_ms) else { return };
+        let raised = retention.saturating_mul(2).min(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
+        if raised <= retention {
+            return;
+        }
+        let config = TopicConfig { retention_ms: Some(raised), ..topic.config.clone() };
+        match self.log.hot.alter_topic(&topic.name, config).await {
+            Ok(_) => {
+                tracing::warn!(topic = %topic.name, "raised retention_ms from {retention} to {raised}: the mirror is late")
+            }
+            Err(error) => {
+                tracing::error!(topic = %topic.name, %error, "retention_ms cannot be raised, and the mirror is late")
+            }
         }
     }
 

@@ -17,12 +17,21 @@ pub struct MirrorPolicy {
     pub compacts: bool,
     /// Delete what nothing refers to, every few hours. If not, [`Mirror::clean_up`](super::Mirror::clean_up) does it when it is called.
     pub cleans: bool,
+    /// While retention comes near what is not mirrored of a topic, its retention is raised, up to this. `None`: never.
+    pub raise_retention_to: Option<Duration>,
 }
 
 impl Default for MirrorPolicy {
     fn default() -> Self {
         let topics = vec!["*".into()];
-        MirrorPolicy { topics, max_age: Duration::from_secs(60), max_bytes: 128_000_000, compacts: true, cleans: true }
+        MirrorPolicy {
+            topics,
+            max_age: Duration::from_secs(60),
+            max_bytes: 128_000_000,
+            compacts: true,
+            cleans: true,
+            raise_retention_to: None,
+        }
     }
 }
 

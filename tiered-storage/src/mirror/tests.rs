@@ -209,6 +209,31 @@ async fn retention_waits_for_the_mirror_where_it_is_told_to() {
 }
 
 #[tokio::test]
+async fn retention_is_raised_while_the_mirror_is_late_as_far_as_the_policy_lets_it() {
+    const HOUR: u64 = 3_600_000;
+    let mut world = World::new().await;
+    let config = TopicConfig { retention_ms: Some(HOUR), ..world.topic.config.clone() };
+    world.topic = world.hot.alter_topic(&world.topic.name, config).await.unwrap();
+    world.append(0, 100).await;
+    let late = async |limit: Option<u64>| {
+        let policy = MirrorPolicy { raise_retention_to: limit.map(Duration::from_millis), ..MirrorPolicy::default() };
+        let work = Work::new(world.log(), policy, world.clock.clone());
+        let topic = world.hot.topic(&world.topic.name).await.unwrap();
+        let coverage = world.log().cold.topic(&topic).await.unwrap().coverage();
+        let mut watched = Watched::new();
+        work.plan(&topic, &coverage, Urgency::Due, &mut watched).await.unwrap();
+        work.look_at_ages(&topic, &mut watched).await;
+        world.clock.advance(Duration::from_millis(topic.config.retention_ms.unwrap() * 3 / 4));
+        work.warn_early(&topic).await;
+        world.hot.topic(&topic.name).await.unwrap().config.retention_ms.unwrap() / HOUR
+    };
+    assert_eq!(late(None).await, 1);
+    assert_eq!(late(Some(3 * HOUR)).await, 2);
+    assert_eq!(late(Some(3 * HOUR)).await, 3);
+    assert_eq!(late(Some(3 * HOUR)).await, 3);
+}
+
+#[tokio::test]
 async fn a_start_by_time_is_found_in_either_tier() {
     let mut world = World::new().await;
     world.append(0, 100).await;
