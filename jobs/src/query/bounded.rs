@@ -179,7 +179,14 @@ impl ScalarUDFImpl for Bounded {
         self.inner.simplify(args, info)
     }
 
-    fn invoke_with_args(&self, args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+    fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
+        // Padding takes memory for a negative length as if it were endless.
+        if matches!(self.grows, Grows::Fills { with: 1 })
+            && let Some(ColumnarValue::Array(lengths)) = args.args.get_mut(1)
+            && let Some(numbers) = lengths.as_primitive_opt::<Int64Type>()
+        {
+            *lengths = Arc::new(numbers.unary::<_, Int64Type>(|length| length.max(0)));
+        }
         let once = args.args.iter().all(|arg| matches!(arg, ColumnarValue::Scalar(_)));
         let bytes = self.grows.bytes(&args.args, if once { 1 } else { args.number_rows })?;
         if bytes > MAX_BYTES {

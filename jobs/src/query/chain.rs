@@ -15,6 +15,7 @@ use datafusion::error::Result;
 use datafusion::logical_expr::{Expr, LogicalPlan};
 use datafusion::physical_expr::PhysicalExpr;
 
+use rekap_tables::canonical_key;
 use rekap_tiered_storage::timestamp_type;
 
 use super::session::Session;
@@ -115,7 +116,8 @@ impl Chain {
         Ok(())
     }
 
-    /// The chain with a key in these columns of what comes out: a row whose key is too long to be stored fails.
+    /// The chain with a key in these columns of what comes out: equal keys come out equal bit for bit, and a row whose key is too long to be
+    /// stored fails.
     pub(super) fn with_key(mut self, columns: impl IntoIterator<Item = usize>) -> Self {
         self.key = columns.into_iter().collect();
         self
@@ -162,7 +164,7 @@ impl Chain {
             }
         }
         let rows = rows.unwrap_or_else(|| all_rows(batch.num_rows()));
-        let batch = plain(batch, &self.schema)?;
+        let batch = with_canonical_key(plain(batch, &self.schema)?, &self.key)?;
         check_key(&batch.project(&self.key)?)?;
         Ok(Kept { batch, rows })
     }
@@ -201,6 +203,16 @@ impl Chain {
         }
         Ok(())
     }
+}
+
+/// The batch with one NaN and one zero in its key, so that equal keys are one group.
+fn with_canonical_key(batch: RecordBatch, key: &[usize]) -> Result<RecordBatch> {
+    let (schema, mut columns, rows) = batch.into_parts();
+    for column in key {
+        columns[*column] = canonical_key(&columns[*column..=*column]).remove(0);
+    }
+    let options = RecordBatchOptions::new().with_row_count(Some(rows));
+    Ok(RecordBatch::try_new_with_options(schema, columns, &options)?)
 }
 
 fn check_key(key: &RecordBatch) -> Result<()> {

@@ -39,6 +39,14 @@ impl Aggregate {
         let function = self.function.clone();
         Ok(Box::new(GroupsAccumulatorAdapter::new(move || function.create_accumulator())))
     }
+
+    /// Whether it can be computed at all: makes what it is computed with, once.
+    pub(super) fn try_out(&self) -> Result<()> {
+        match self.function.groups_accumulator_supported() {
+            true => self.function.create_groups_accumulator().map(drop),
+            false => self.function.create_accumulator().map(drop),
+        }
+    }
 }
 
 /// Accumulators for numbered groups.

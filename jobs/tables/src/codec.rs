@@ -8,7 +8,7 @@ use arrow::datatypes::{DataType, Fields};
 use arrow::error::ArrowError;
 use arrow::row::{RowConverter, Rows, SortField};
 
-use crate::TableSchema;
+use crate::{TableSchema, canonical_key};
 
 /// Where an output column is stored: in the key or beside it.
 enum Stored {
@@ -83,7 +83,7 @@ impl Codec {
     pub(crate) fn key_prefix(&self, prefix: &RecordBatch) -> Result<Vec<u8>, ArrowError> {
         let key = self.schema.key_schema();
         let left = key.project(&(0..prefix.num_columns()).collect::<Vec<_>>())?;
-        Ok(RowCodec::new(left.fields())?.encode(prefix.columns())?.row(0).to_vec())
+        Ok(RowCodec::new(left.fields())?.encode(&canonical_key(prefix.columns()))?.row(0).to_vec())
     }
 
     /// The `time` of each key, if this table has one.
@@ -163,7 +163,7 @@ pub(crate) struct Keys {
 impl Keys {
     /// Sorts keys. Where they stand in order, or stand as the keys `like` did before those were sorted, nothing has to be sorted.
     pub(crate) fn encode(codec: &Codec, columns: &[ArrayRef], like: Option<&Keys>) -> Result<Self, ArrowError> {
-        let encoded = codec.key.encode(columns)?;
+        let encoded = codec.key.encode(&canonical_key(columns))?;
         let count = u32::try_from(columns[0].len()).expect("a batch has less than 2^32 rows");
         let as_given = || (0..count).collect::<Vec<u32>>();
         let mut order =

@@ -6,6 +6,7 @@
 //!
 //! This room knows Arrow and positions. It does not know what SQL, an alias or a deployment is.
 
+mod canonical;
 mod changes;
 mod codec;
 mod commit;
@@ -28,6 +29,7 @@ mod store;
 mod table;
 mod write;
 
+pub use canonical::canonical_key;
 pub use commit::{Commit, CommitOutcome};
 pub use cursor::{Cursor, InvalidCursor};
 pub use dead_letter::DeadLetter;

@@ -214,13 +214,14 @@ fn promotion(job: &Job, facts: &Facts, now: Timestamp) -> Option<Order> {
     Some(Order { job: job.name.clone(), from, to, attempt, cause, forced: vec![] })
 }
 
-/// Why a ready candidate may be promoted by itself. Never again one that was rolled back, nor one older than what has served.
+/// Why a ready candidate may be promoted by itself. By the policy `auto` it is only the newest version that was ever deployed, not one
+/// that has served, and not one that was there at the job's last rollback: that holds until a person promotes, or deploys.
 fn cause(job: &Job, version: &Version) -> Option<Cause> {
     if version.role != Role::Candidate || version.failure.is_some() || version.paused {
         return None;
     }
-    let newest_served = job.versions.values().filter(|v| v.served).map(|v| v.number).max();
-    let may = !version.rolled_back && newest_served.is_none_or(|newest| newest < version.number);
+    let newest = job.newest_number() == Some(version.number) && !version.served;
+    let may = newest && job.held_back.is_none_or(|held_back| held_back < version.number);
     let armed = version.armed.as_ref().filter(|by| !decide::lacks_second(job, version, by, &[]));
     match version {
         _ if armed.is_some() => Some(Cause::Armed),

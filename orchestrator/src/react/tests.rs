@@ -14,6 +14,8 @@ struct World {
     verdict: Verdict,
     steps: usize,
     crashes: BTreeSet<usize>,
+    /// A version of which nothing is known, whatever it does.
+    held: Option<u32>,
 }
 
 /// No chain of steps is longer than that; a longer one does not come to rest.
@@ -23,7 +25,15 @@ impl World {
     fn new(crashes: impl IntoIterator<Item = usize>) -> Self {
         let story = Story { now: Some(NOON), ..Story::default() };
         let crashes = crashes.into_iter().collect();
-        World { story, tables: BTreeSet::new(), runners: BTreeMap::new(), verdict: Verdict::Pass, steps: 0, crashes }
+        World {
+            story,
+            tables: BTreeSet::new(),
+            runners: BTreeMap::new(),
+            verdict: Verdict::Pass,
+            steps: 0,
+            crashes,
+            held: None,
+        }
     }
 
     fn now(&self) -> Timestamp {
@@ -36,7 +46,8 @@ impl World {
             let serving = job.serving().map(|serving| serving.number);
             let unmet = (!version.passed_against(serving)).then(|| "verified".to_owned());
             let judged = Judged { keeps_up: true, unmet, measured: true, ..Judged::default() };
-            self.runners.contains_key(&key).then_some((key, judged))
+            let seen = self.runners.contains_key(&key) && self.held != Some(version.number);
+            seen.then_some((key, judged))
         };
         Facts {
             tables: self.tables.clone(),
@@ -58,6 +69,13 @@ impl World {
             }
         }
         panic!("it does not come to rest");
+    }
+
+    /// Looks and does what is not about one version, which stands still.
+    fn settle_but(&mut self, version: u32) {
+        let held = self.held.replace(version);
+        self.settle();
+        self.held = held;
     }
 
     fn act(&mut self, action: Action) {
@@ -257,7 +275,6 @@ fn a_freeze_holds_back_promotion_and_clean_up_until_it_ends() {
 #[test]
 fn automatic_promotion_never_goes_to_an_older_version_nor_to_one_that_was_rolled_back() {
     let mut world = World::new([]);
-    let auto = |version| What::Deployed(Box::new(deployment(version, "auto = true")));
     world.command(auto(1));
     world.command(auto(2));
     world.story.roll_back(1);
@@ -265,6 +282,56 @@ fn automatic_promotion_never_goes_to_an_older_version_nor_to_one_that_was_rolled
     assert_eq!(world.roles(), ["Serving", "Candidate"], "it was rolled back");
     world.command(auto(3));
     assert_eq!(world.roles(), ["Standby", "Candidate", "Serving"]);
+}
+
+fn auto(version: u32) -> What {
+    What::Deployed(Box::new(deployment(version, "auto = true")))
+}
+
+#[test]
+fn the_policy_auto_promotes_the_newest_version_and_no_older_one_that_is_ready() {
+    let mut world = World::new([]);
+    world.command(deployed(1));
+    world.command(deployed(2));
+    world.story.then(auto(3));
+    world.settle_but(3);
+    assert!(world.story.job().versions[&2].ready_since.is_some());
+    assert_eq!(world.roles(), ["Serving", "Candidate", "Candidate"], "nobody asked for version 2");
+    world.settle();
+    assert_eq!(world.roles(), ["Standby", "Candidate", "Serving"]);
+    world.command(What::Armed { version: 2 });
+    assert_eq!(world.roles(), ["Standby", "Serving", "Standby"], "a person may promote an older one");
+}
+
+#[test]
+fn the_policy_auto_promotes_no_older_version_when_the_newest_is_given_up() {
+    let mut world = World::new([]);
+    world.command(deployed(1));
+    world.command(deployed(2));
+    world.story.then(auto(3));
+    world.command(What::Aborted { version: 3 });
+    assert_eq!(world.roles(), ["Serving", "Candidate", "Aborted"]);
+}
+
+#[test]
+fn a_rollback_holds_until_a_person_promotes_or_a_newer_version_is_deployed() {
+    let mut world = World::new([]);
+    for version in 1..=2 {
+        world.command(auto(version));
+    }
+    world.verdict = Verdict::Fail;
+    world.command(auto(3));
+    assert_eq!(world.roles(), ["Standby", "Serving", "Candidate"]);
+    world.verdict = Verdict::Pass;
+    world.story.roll_back(1);
+    world.settle();
+    assert!(world.story.job().versions[&3].ready_since.is_some(), "it is ready against version 1");
+    assert_eq!(world.roles(), ["Serving", "Standby", "Candidate"], "and was there before the rollback");
+    let mut promoted = World { story: world.story.clone(), tables: world.tables.clone(), ..World::new([]) };
+    promoted.command(What::Armed { version: 3 });
+    assert_eq!(promoted.roles(), ["Standby", "Standby", "Serving"], "a person promotes it");
+    world.command(auto(4));
+    assert_eq!(world.roles(), ["Standby", "Standby", "Candidate", "Serving"], "a newer version is deployed");
 }
 
 #[test]

@@ -55,6 +55,8 @@ pub struct Job {
     pub versions: BTreeMap<u32, Version>,
     /// What served, oldest first. The last one serves; the one before it is where a rollback goes.
     pub lineage: Vec<u32>,
+    /// The newest version there was when the last rollback happened: up to it nothing is promoted because the policy says `auto`.
+    pub held_back: Option<u32>,
     /// The promotion that is watched, until it has passed, failed, or was taken back.
     pub watched: Option<Watched>,
     /// What the last drill found.
@@ -73,6 +75,7 @@ impl Job {
             policy,
             versions: BTreeMap::new(),
             lineage: vec![],
+            held_back: None,
             watched: None,
             drilled: None,
             freeze: None,
@@ -125,8 +128,13 @@ impl Job {
         newest_first.find(|version| version.digest == digest && version.role.is_live() && version.failure.is_none())
     }
 
+    /// The highest number that was ever given to a version.
+    pub fn newest_number(&self) -> Option<u32> {
+        self.versions.last_key_value().map(|(last, _)| *last)
+    }
+
     /// The number of the next version.
     pub fn next_number(&self) -> u32 {
-        self.versions.last_key_value().map_or(1, |(last, _)| last + 1)
+        self.newest_number().map_or(1, |last| last + 1)
     }
 }

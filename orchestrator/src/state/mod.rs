@@ -281,6 +281,7 @@ impl Job {
 
     fn roll_back(&mut self, swap: &Swap) {
         self.generation = swap.generation;
+        self.held_back = self.newest_number();
         while self.lineage.last().is_some_and(|last| *last != swap.to) {
             let passed = self.lineage.pop().and_then(|passed| self.versions.get_mut(&passed));
             let Some(passed) = passed else { continue };

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use arrow::datatypes::{Fields, Schema, SchemaRef};
-use datafusion::error::Result as PlanResult;
+use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{Aggregate as AggregateNode, Expr, LogicalPlan};
 use rekap_tables::TableSchema;
@@ -14,6 +14,7 @@ use crate::query::aggregate::{self, AggregateQuery};
 use crate::query::aggregates::{Accuracy, mergeable};
 use crate::query::branch::branches;
 use crate::query::chain::Chain;
+use crate::query::fit::sql_name;
 use crate::query::grouped::Aggregate;
 use crate::query::records::place_fields;
 use crate::query::refusal::Refusal;
@@ -58,6 +59,7 @@ impl Planner<'_> {
             .map(|(i, (call, taken))| aggregate_of(i, call, taken, &input))
             .collect::<PlanResult<_>>()
             .map_err(Refusal::planner)?;
+        calls.iter().zip(&aggregates).try_for_each(|(call, aggregate)| self.check_runs(call, aggregate, &input))?;
 
         let state = state_columns(&aggregates).map_err(Refusal::planner)?;
         let time = self.time(&output, &key)?;
@@ -80,6 +82,25 @@ impl Planner<'_> {
             retention: self.retention(&table)?,
         };
         Ok((query, table))
+    }
+
+    /// Refuses an aggregate that the engine plans and cannot run: some say so only when they are to begin.
+    fn check_runs(&self, call: &AggregateFunction, aggregate: &Aggregate, input: &SchemaRef) -> Result<(), Refusal> {
+        let Err(error) = aggregate.try_out() else { return Ok(()) };
+        let name = call.func.name();
+        let types = aggregate.arguments.iter().take(call.params.args.len());
+        let types = types.filter_map(|argument| argument.data_type(input).ok()).map(|ty| sql_name(&ty));
+        let types = types.collect::<Vec<_>>().join(", ");
+        let (detail, remedy) = match error.find_root() {
+            DataFusionError::NotImplemented(_) => (
+                format!("`{name}` cannot be computed over {types}"),
+                format!("cast what it takes to another type, as in {name}(CAST(x AS {}))", other_type(name)),
+            ),
+            _ => (format!("`{name}` cannot be computed: {}", error.strip_backtrace()), "correct what it takes".into()),
+        };
+        let names = std::iter::once(name).chain(call.func.aliases().iter().map(String::as_str));
+        let place = names.filter_map(|name| self.syntax.place_of_function(name)).next();
+        Err(Refusal::new("INVALID_SQL", detail, remedy).at(place))
     }
 
     /// The branches down to the inputs, each giving the taken expressions as columns.
@@ -150,6 +171,11 @@ impl Planner<'_> {
         let remedy = format!("SELECT {expr} AS a column of its own, and name it in `key` if that is given");
         Refusal::new("KEY_NOT_IN_OUTPUT", detail, remedy).at(place)
     }
+}
+
+/// A type over which an aggregate can be computed.
+fn other_type(aggregate: &str) -> &'static str {
+    if aggregate == "approx_distinct" { "TEXT" } else { "BIGINT" }
 }
 
 fn with_place(columns: &SchemaRef, needs_place: bool) -> SchemaRef {

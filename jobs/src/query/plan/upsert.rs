@@ -60,9 +60,12 @@ impl Planner<'_> {
         let ways = planned.into_iter().map(|branch| self.ways(branch, &key, &order)).collect::<Result<Vec<_>, _>>()?;
         self.check_order_types(&ways)?;
         if !order.columns.is_empty() && !in_order && ways.iter().any(|ways| ways.tombstones.is_some()) {
-            let warning = "a tombstone has no `order` columns, so it deletes only rows whose order is NULL too: \
-                           make the record key the key of the job";
-            self.warnings.push(warning.to_owned());
+            let remedy = match ways.len() {
+                1 => "make the record key the key of the job",
+                _ => "leave out `order`, or give each input a job of its own",
+            };
+            let detail = "a tombstone has no `order` columns, so it deletes only rows whose order is NULL too";
+            self.warnings.push(format!("{detail}: {remedy}"));
         }
         self.read_ways(&ways);
 

@@ -80,6 +80,21 @@ async fn a_number_that_does_not_fit_fails_its_record_alone_and_wraps_nowhere() {
 }
 
 #[tokio::test]
+async fn a_text_that_is_padded_without_end_fails_its_record_alone_and_one_padded_to_less_than_nothing_is_empty() {
+    for function in ["lpad", "rpad"] {
+        let query = format!("SELECT {function}(k, n) AS p, count(*) AS c FROM t GROUP BY 1");
+        let mut bench = Bench::new(TOML, &query, &[numbers()]).await;
+        let table = bench.table();
+        let lengths = [3, i64::MAX, -1, i64::MAX / 4, i64::MIN, 5_000_000_000, 3];
+        let records: Vec<Record> = lengths.iter().enumerate().map(|(i, n)| record(i as i64, "a", *n)).collect();
+        let failed = bench.range(&table, &[vec![("t", &records)]]);
+        let failed: Vec<u64> = failed.iter().map(|failed| failed.offset.get()).collect();
+        assert_eq!(failed, [1, 3, 5], "{function}");
+        assert_eq!(counts(&table), (2, 0), "the text of three characters, and that of none");
+    }
+}
+
+#[tokio::test]
 async fn arithmetic_over_aggregates_fails_the_row_instead_of_wrapping_around() {
     let mut bench = Bench::new(TOML, "SELECT k, max(n) + 1 AS x FROM t GROUP BY k", &[numbers()]).await;
     let table = bench.table();

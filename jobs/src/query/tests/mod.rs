@@ -2,6 +2,7 @@
 
 mod failed_rows;
 mod guide;
+mod keys;
 mod merge;
 mod refusals;
 mod retention;

@@ -19,7 +19,7 @@ async fn refusal(toml: &str, query: &str) -> Refusal {
 /// Query, code, place.
 type Refused = (&'static str, &'static str, Option<(u64, u64)>);
 
-const REFUSED: [Refused; 61] = [
+const REFUSED: [Refused; 66] = [
     ("SELECT k FROM t; SELECT k FROM t", "SEVERAL_STATEMENTS", Some((1, 18))),
     ("-- nothing", "NOT_A_SELECT", None),
     ("DROP TABLE t", "NOT_A_SELECT", Some((1, 1))),
@@ -85,6 +85,11 @@ const REFUSED: [Refused; 61] = [
     ("SELECT k, sum(count(*)) OVER () FROM t GROUP BY k", "WINDOW_FUNCTION", Some((1, 11))),
     ("SELECT k, 9223372036854775807 + 1 AS x FROM t", "INVALID_SQL", None),
     ("SELECT k, sum(n * (86400000000 * 365 * 1000000)) AS x FROM t GROUP BY k", "INVALID_SQL", None),
+    ("SELECT k, approx_distinct(v) AS d FROM t GROUP BY k", "INVALID_SQL", Some((1, 11))),
+    ("SELECT k, count(*) AS c,\n approx_distinct(CAST(v AS REAL)) FROM t GROUP BY k", "INVALID_SQL", Some((2, 2))),
+    ("SELECT k, avg(NULL) AS a FROM t GROUP BY k", "INVALID_SQL", Some((1, 11))),
+    ("SELECT k, bit_and(NULL) AS a FROM t GROUP BY k", "INVALID_SQL", Some((1, 11))),
+    ("SELECT k, approx_percentile_cont(v, 2) AS a FROM t GROUP BY k", "INVALID_SQL", Some((1, 11))),
 ];
 
 #[tokio::test]
@@ -158,6 +163,18 @@ async fn the_message_says_what_to_write_instead() {
         "2:8: the aggregate `median` has no state of bounded size that can be merged; \
          use approx_percentile_cont(x, 0.5), whose state is bounded"
     );
+}
+
+#[tokio::test]
+async fn an_aggregate_that_cannot_be_computed_over_a_type_says_what_to_cast_to() {
+    let text = refusal(TOML, "SELECT k, approx_distinct(v) AS d FROM t GROUP BY k").await.to_string();
+    assert_eq!(
+        text,
+        "1:11: `approx_distinct` cannot be computed over double; \
+         cast what it takes to another type, as in approx_distinct(CAST(x AS TEXT))"
+    );
+    let cast = "SELECT k, approx_distinct(CAST(v AS TEXT)) AS d FROM t GROUP BY k";
+    assert!(compile(TOML, cast, &[events("t"), events("u")]).await.is_ok());
 }
 
 #[tokio::test]

@@ -210,6 +210,19 @@ fn tombstones_are_ignored_with_a_warning_where_they_tell_no_key() {
 }
 
 #[test]
+fn a_tombstone_that_an_order_outlives_is_warned_of_with_what_helps() {
+    let query = "SELECT id, n FROM c UNION ALL SELECT id, n FROM d";
+    let warnings = |toml: &str, query: &str| {
+        let job = block_on(compile(toml, query, &[customers("c"), customers("d")])).unwrap();
+        job.warnings().to_vec()
+    };
+    let two = TWO.replace("key = ['id']", "key = ['id']\norder = ['at']");
+    let [warning] = &warnings(&two, query)[..] else { panic!("one warning") };
+    assert!(warning.ends_with("leave out `order`, or give each input a job of its own"), "{warning}");
+    assert!(warnings(TWO, query).is_empty() && warnings(ORDERED, "SELECT id, n FROM c").is_empty());
+}
+
+#[test]
 fn order_may_name_a_column_of_the_record_that_is_not_in_the_output() {
     for query in [
         "SELECT id, n FROM c",
