@@ -3,6 +3,7 @@
 //! It keeps nothing: whatever a verb was doing when the process dies, the server goes on with it or never began it.
 
 mod actions;
+mod append;
 pub(crate) mod args;
 mod catalog;
 pub(crate) mod client;
