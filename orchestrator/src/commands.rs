@@ -334,8 +334,8 @@ impl Orchestrator {
 }
 
 /// The digests of a compiled job: as they are taken now, and as they were.
-pub(crate) fn digests(compiled: &CompiledJob) -> [String; 2] {
-    [compiled.digest().to_string(), compiled.former_digest().to_string()]
+pub(crate) fn digests(compiled: &CompiledJob) -> Vec<String> {
+    std::iter::once(&compiled.digest()).chain(compiled.former_digests()).map(ToString::to_string).collect()
 }
 
 fn to_json<V: Serialize>(view: &V) -> Result<Value, Rejection> {

@@ -62,7 +62,7 @@ use upsert::UpsertQuery;
 pub struct CompiledJob {
     name: String,
     digest: Digest,
-    former_digest: Digest,
+    former_digests: Vec<Digest>,
     inputs: Vec<JobInput>,
     query: Query,
     table: TableSchema,
@@ -100,8 +100,8 @@ impl CompiledJob {
         };
         let key = table.key_schema().fields().iter().map(|field| field.name().clone()).collect();
         let keyed = JobSpec { key, ..spec.clone() };
-        let (digest, former_digest) = (keyed.digest(&decoders), keyed.former_digest(&decoders));
-        Ok(CompiledJob { name: spec.name.clone(), digest, former_digest, inputs, query, table, warnings })
+        let (digest, former_digests) = (keyed.digest(&decoders), keyed.former_digests(&decoders));
+        Ok(CompiledJob { name: spec.name.clone(), digest, former_digests, inputs, query, table, warnings })
     }
 
     /// The job's name.
@@ -114,9 +114,9 @@ impl CompiledJob {
         self.digest
     }
 
-    /// The digest that a version of it has which was deployed when the form of a declared column still counted.
-    pub fn former_digest(&self) -> Digest {
-        self.former_digest
+    /// The digests that a version of it may have which was deployed when more of how it is written still counted.
+    pub fn former_digests(&self) -> &[Digest] {
+        &self.former_digests
     }
 
     /// Its inputs, by number.
