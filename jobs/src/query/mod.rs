@@ -45,7 +45,7 @@ pub(crate) use chain::is_environment;
 pub use engine::{Part, Touched, Worker};
 pub use inputs::JobInput;
 pub use records::{Change, FailedRecord, Records};
-pub use refusal::{Place, Refusal};
+pub use refusal::{Place, Refusal, sql_error};
 pub use tokens::check_size;
 
 use crate::spec::{Digest, JobSpec};
@@ -85,7 +85,14 @@ impl CompiledJob {
         let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
         if let Some((name, place)) = syntax.unknown_input(&names) {
             let detail = format!("`{name}` is no input of the job (there is {})", names.join(", "));
-            let remedy = format!("add [inputs.{name}] with its topic, or correct the name");
+            let remedy = match name.rsplit_once('.') {
+                None => format!("add [inputs.{name}] with its topic, or correct the name"),
+                // `log.<topic>` is for `/sql`.
+                Some((_, topic)) => format!(
+                    "a job reads its inputs by their own names: add [inputs.NAME] with topic = \"{}\", and write FROM NAME",
+                    name.strip_prefix("log.").unwrap_or(topic)
+                ),
+            };
             return Err(Refusal::new("UNKNOWN_INPUT", detail, remedy).at(place));
         }
         let session = Session::new(&schemas).map_err(Refusal::planner)?;
