@@ -255,7 +255,12 @@ fn fields(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, Proble
 
 /// 422: a field that there is not, that is missing, or that is of another type.
 fn misfit(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    // The names of Rust's types tell nobody anything.
+    let whole = "expected a whole number, not negative";
     let reason = error.inner().to_string();
+    let reason = ["u16", "u32", "u64", "usize"]
+        .iter()
+        .fold(reason, |reason, name| reason.replace(&format!("expected {name}"), whole));
     let path = match error.path().to_string() {
         whole if whole == "." => reason.split('`').nth(1).unwrap_or("").to_owned(),
         path => path,
