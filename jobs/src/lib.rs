@@ -11,7 +11,7 @@ mod spec;
 pub use actions::{Actions, Bound, InvalidAction, Trigger, When};
 pub use query::{
     Change, CompiledJob, FailedRecord, JobInput, Part, Place, Records, Refusal, Touched, Worker, bound_functions,
-    check_size,
+    check_size, sql_error,
 };
 pub use runner::{
     Failure, Histogram, HoldTimedOut, LostRange, Pace, PartitionStatus, RangeStats, Run, Runner, RunnerHandle,

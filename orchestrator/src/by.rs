@@ -16,8 +16,8 @@ pub struct By {
     pub note: Option<String>,
     /// Names the request, so that sending it again does not do it again.
     pub request: Option<RequestKey>,
-    /// The generation of the job that the caller saw.
-    pub if_match: Option<u64>,
+    /// The generations of the job of which the caller saw one; none of them: whatever it is.
+    pub if_match: Vec<u64>,
 }
 
 impl By {

@@ -51,7 +51,7 @@ impl Orchestrator {
         let asked = by.clone();
         let deployed = self.write(&asked, &job, move |state, _| {
             if let Some(job) = state.ever(&spec.name) {
-                decide::admit(job, by.if_match)?;
+                decide::admit(job, &by.if_match)?;
             }
             decide::still_as_planned(state, &spec.name, &digest, plan.as_ref())?;
             let (version, what, created) = match decide::deploy(state, &spec, &digest, &topics, &start, rebuild) {
@@ -84,7 +84,7 @@ impl Orchestrator {
         let state = self.state();
         let now_job = state.job(job)?;
         let conditions = self.conditions_of(now_job, now_job.version(version)?);
-        let who = (by.actor.as_str(), by.if_match);
+        let who = (by.actor.as_str(), by.if_match.as_slice());
         match decide::promote(now_job, version, &asked, conditions.clone(), who, self.clock.now())? {
             PromoteDecision::Swap(order) => self.promote_now(order, conditions, by).await.map(Promotion::Promoted),
             PromoteDecision::Serves => self.answer_serving(job, version, by).await.map(Promotion::Promoted),
@@ -203,10 +203,10 @@ impl Orchestrator {
 
     /// Deletes a job: retires all of its versions and takes its alias away.
     pub async fn delete_job(&self, job: &str, by: By) -> Result<(), Rejection> {
-        let (name, actor, if_match) = (job.to_owned(), by.actor.clone(), by.if_match);
+        let (name, actor, if_match) = (job.to_owned(), by.actor.clone(), by.if_match.clone());
         let decide = move |state: &State, now| {
             let job = state.job(&name)?;
-            decide::admit(job, if_match)?;
+            decide::admit(job, &if_match)?;
             decide::refuse_others(job, &actor, now)?;
             Ok((Some(What::Deleted {}), ()))
         };
@@ -244,10 +244,10 @@ impl Orchestrator {
         decide: impl FnOnce(&Job, Timestamp) -> Result<Option<What>, Rejection> + Send + 'static,
         show: impl FnOnce(&Self, &Job) -> Result<Value, Rejection> + Send + 'static,
     ) -> Result<Value, Rejection> {
-        let (this, name, actor, if_match) = (self.clone(), job.to_owned(), by.actor.clone(), by.if_match);
+        let (this, name, actor, if_match) = (self.clone(), job.to_owned(), by.actor.clone(), by.if_match.clone());
         let decide = move |state: &State, now| {
             let job = state.job(&name)?;
-            decide::admit(job, if_match)?;
+            decide::admit(job, &if_match)?;
             let what = decide(job, now)?;
             let after = state.after(what.clone().map(|what| Event::new(&name, what)), &actor, now);
             let answer = show(&this, after.job(&name)?)?;
@@ -334,8 +334,8 @@ impl Orchestrator {
 }
 
 /// The digests of a compiled job: as they are taken now, and as they were.
-pub(crate) fn digests(compiled: &CompiledJob) -> [String; 2] {
-    [compiled.digest().to_string(), compiled.former_digest().to_string()]
+pub(crate) fn digests(compiled: &CompiledJob) -> Vec<String> {
+    std::iter::once(&compiled.digest()).chain(compiled.former_digests()).map(ToString::to_string).collect()
 }
 
 fn to_json<V: Serialize>(view: &V) -> Result<Value, Rejection> {

@@ -286,7 +286,7 @@ impl Machine {
         let state = self.book().state();
         let now = rekap_tiered_storage::Clock::now(&*self.clock);
         let asked = Promotion::default();
-        match decide::promote(state.job(JOB).unwrap(), number, &asked, conditions, ("ann", None), now).unwrap() {
+        match decide::promote(state.job(JOB).unwrap(), number, &asked, conditions, ("ann", &[]), now).unwrap() {
             PromoteDecision::Swap(order) => self.swap(order, &by, "promote"),
             other => panic!("{other:?}"),
         }

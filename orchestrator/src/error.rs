@@ -254,6 +254,40 @@ fn unready(jobs: &BTreeMap<String, BTreeMap<String, Condition>>) -> String {
     jobs.iter().map(|(job, conditions)| format!("`{job}`: {}", unmet(conditions))).collect::<Vec<_>>().join("; ")
 }
 
+/// What to do about a version that is not ready: what waiting does not mend comes first, and waiting only where it helps.
+fn not_ready(job: &str, version: u32, conditions: &BTreeMap<String, Condition>) -> String {
+    let unmet = |name: &str| conditions.get(name).filter(|condition| !condition.met).map(|c| c.detail.as_str());
+    let mut steps = vec![];
+    match unmet("caught_up") {
+        Some(detail) if detail.starts_with("it failed") => steps
+            .push(format!("mend what stopped it and `rekap resume {job}@{version}`, or deploy a version that can run")),
+        Some("it is paused") => steps.push(format!("`rekap resume {job}@{version}`")),
+        _ => {}
+    }
+    match unmet("verified") {
+        Some(detail) if detail.starts_with("it failed") => {
+            steps.push("deploy a corrected version, or force `verified` if the differences are wanted".to_owned());
+        }
+        Some(detail) if detail.starts_with("a person") => {
+            steps.push(format!("look at `rekap verify {job}@{version}`, and force `verified` if that is right"));
+        }
+        _ => {}
+    }
+    for (name, whatever) in [
+        ("schema", "keep the columns that readers have, or force `schema`"),
+        ("no_gap", "restore what is missing and replay, or force `no_gap`"),
+        ("computed", "deploy a version that computes every row, or force `computed`"),
+    ] {
+        steps.extend(unmet(name).map(|_| whatever.to_owned()));
+    }
+    if steps.is_empty() {
+        return format!(
+            "wait (`rekap wait {job}@{version} --for Ready`), arm it (`--when-ready`), or force a condition other than caught_up"
+        );
+    }
+    steps.join("; ")
+}
+
 impl Rejection {
     /// What it means to the caller.
     pub fn kind(&self) -> Kind {
@@ -330,9 +364,7 @@ impl Rejection {
             Rejection::UnknownVersion { job, .. } => format!("`rekap versions {job}` lists its versions"),
             Rejection::Refused { remedy, .. } => remedy.clone(),
             Rejection::Sql(error) => error.remedy().into(),
-            Rejection::NotReady { job, version, .. } => format!(
-                "wait (`rekap wait {job}@{version} --for Ready`), arm it (`--when-ready`), or force a condition other than caught_up"
-            ),
+            Rejection::NotReady { job, version, conditions } => not_ready(job, *version, conditions),
             Rejection::CalledOff { .. } => "nothing changed; try again once the candidate keeps up".into(),
             Rejection::NotForcible(_) => "force any of lag, ready_for, verified, no_gap, schema, computed".into(),
             Rejection::NothingToRollBack(job) => {
@@ -420,5 +452,31 @@ fn log_remedy(error: &LogError) -> String {
         LogError::Registry(_) => "look at `[schema_registry]` and at the registry; trying again is safe".into(),
         LogError::Store { .. } => "try again; see the server's log if it stays".into(),
         _ => "correct the request and send it again".into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn remedy(unmet: &[(&str, &str)]) -> String {
+        let conditions = unmet.iter().map(|(name, detail)| ((*name).to_owned(), Condition::unmet(*detail))).collect();
+        Rejection::NotReady { job: "bpi".into(), version: 2, conditions }.remedy()
+    }
+
+    #[test]
+    fn waiting_is_the_remedy_only_where_it_helps() {
+        assert!(remedy(&[("lag", "9 s")]).contains("rekap wait bpi@2"));
+        for (name, detail, says) in [
+            ("caught_up", "it failed: disk", "rekap resume bpi@2"),
+            ("caught_up", "it is paused", "rekap resume bpi@2"),
+            ("verified", "it failed: 40 % changed", "force `verified`"),
+            ("verified", "a person has to decide: KEY_CHANGED", "force `verified`"),
+            ("schema", "column `a` is gone", "force `schema`"),
+            ("no_gap", "offsets 0..5", "force `no_gap`"),
+        ] {
+            let remedy = remedy(&[(name, detail), ("lag", "9 s")]);
+            assert!(remedy.contains(says) && !remedy.contains("rekap wait"), "{name}: {remedy}");
+        }
     }
 }

@@ -55,7 +55,7 @@ impl Orchestrator {
             return Ok(answer);
         }
         let state = self.state();
-        decide::admit_to_group(&state, group, by.if_match)?;
+        decide::admit_to_group(&state, group, &by.if_match)?;
         let conditions = |job: &crate::state::Job, version: &crate::state::Version| self.conditions_of(job, version);
         let decision = decide::promote_group(&state, group, &asked, conditions, &by.actor, self.clock.now())?;
         let (this, group) = (self.clone(), group.to_owned());
@@ -79,10 +79,10 @@ impl Orchestrator {
         before: bool,
         by: By,
     ) -> Result<GroupApproved, Rejection> {
-        let if_match = by.if_match;
+        let if_match = by.if_match.clone();
         let (what, answer) = approval(group.clone(), &orders, force, by.actor.clone());
         self.write(&by, "", move |state, _| {
-            decide::admit_to_group(state, &group, if_match)?;
+            decide::admit_to_group(state, &group, &if_match)?;
             orders.iter().try_for_each(|order| still_as_ordered(state, order).map(drop))?;
             Ok(((!before).then_some(what), answer))
         })
@@ -120,9 +120,9 @@ impl Orchestrator {
             (order, places, SteppedBack::new())
         });
         let swaps: Vec<Planned> = swaps.collect();
-        let (name, if_match) = (group.clone(), by.if_match);
+        let (name, if_match) = (group.clone(), by.if_match.clone());
         let decide = move |state: &State, now| {
-            decide::admit_to_group(state, &name, if_match)?;
+            decide::admit_to_group(state, &name, &if_match)?;
             let (swaps, answer) = moved(state, now, &name, swaps, millis(begun))?;
             Ok((Some(What::GroupPromoted { group: name, swaps }), answer))
         };
@@ -140,7 +140,7 @@ impl Orchestrator {
         if let Some(answer) = self.book.answered(&by)? {
             return Ok(answer);
         }
-        decide::admit_to_group(&self.state(), &group, by.if_match)?;
+        decide::admit_to_group(&self.state(), &group, &by.if_match)?;
         let orders = decide::roll_back_group(&self.state(), &group)?;
         let meetings = self.meet_all(&orders, ROLLBACK_LIMIT.saturating_sub(begun.elapsed())).await?;
         let state = self.state();
@@ -150,9 +150,9 @@ impl Orchestrator {
             let here = version.positions_within(&positions, &meeting.target);
             swaps.push((order, (positions, meeting.held_at.clone()), stepped_back(&meeting.target, &here)));
         }
-        let (name, if_match) = (group.clone(), by.if_match);
+        let (name, if_match) = (group.clone(), by.if_match.clone());
         let decide = move |state: &State, now| {
-            decide::admit_to_group(state, &name, if_match)?;
+            decide::admit_to_group(state, &name, &if_match)?;
             let (swaps, answer) = moved(state, now, &name, swaps, millis(begun))?;
             Ok((Some(What::GroupRolledBack { group: name, swaps }), answer))
         };

@@ -1,6 +1,6 @@
 //! Whether readers of an alias find in a new version what they find in the old one.
 
-use rekap_tables::TableSchema;
+use rekap_tables::{TableSchema, type_name};
 use serde::Serialize;
 
 /// One way in which the output of a version differs from the serving one's.
@@ -52,12 +52,12 @@ impl std::fmt::Display for ColumnChange {
 pub(crate) fn changes(old: &TableSchema, new: &TableSchema) -> Vec<ColumnChange> {
     let mut changes = vec![];
     for column in old.columns().fields() {
-        let (name, was) = (column.name().clone(), Some(column.data_type().to_string()));
+        let (name, was) = (column.name().clone(), Some(type_name(column.data_type())));
         let change = |change, to| ColumnChange { column: name, change, from: was, to, breaking: true };
         match new.columns().field_with_name(column.name()) {
             Err(_) => changes.push(change(ColumnChangeKind::Removed, None)),
             Ok(now) if now.data_type() != column.data_type() => {
-                changes.push(change(ColumnChangeKind::Type, Some(now.data_type().to_string())));
+                changes.push(change(ColumnChangeKind::Type, Some(type_name(now.data_type()))));
             }
             Ok(_) => {}
         }
@@ -72,7 +72,7 @@ pub(crate) fn changes(old: &TableSchema, new: &TableSchema) -> Vec<ColumnChange>
         column: field.name().clone(),
         change: ColumnChangeKind::Added,
         from: None,
-        to: Some(field.data_type().to_string()),
+        to: Some(type_name(field.data_type())),
         breaking: false,
     }));
     changes

@@ -207,9 +207,9 @@ impl Orchestrator {
         }
         steps::passed("swap.held", &order.job);
         let (places, job) = ((to.positions(), meeting.held_at.clone()), order.job.clone());
-        let if_match = by.if_match;
+        let if_match = by.if_match.clone();
         let decide = move |state: &State, now| {
-            decide::admit(state.job(&order.job)?, if_match)?;
+            decide::admit(state.job(&order.job)?, &if_match)?;
             forward(state, now, order, places, millis(begun))
         };
         let promoted = self.write(&by, &job, decide).await.map_err(Off::Refused)?;
@@ -244,7 +244,7 @@ impl Orchestrator {
         }
         let state = self.state();
         let before = state.job(&job)?;
-        decide::admit(before, by.if_match)?;
+        decide::admit(before, &by.if_match)?;
         let decide::Target { from, to } = decide::roll_back(before, to)?;
         let version = before.version(to)?;
         let no_table = || Rejection::CannotRollBack { job: job.clone(), to, why: "its table is not open yet".into() };
@@ -261,9 +261,9 @@ impl Orchestrator {
         let meeting = meet(from.as_ref(), (&to_member, version), left, exact).await;
         let positions = to_member.positions();
         let stepped_back = stepped_back(&meeting.target, &version.positions_within(&positions, &meeting.target));
-        let (places, if_match) = ((positions, meeting.held_at.clone()), by.if_match);
+        let (places, if_match) = ((positions, meeting.held_at.clone()), by.if_match.clone());
         let decide = move |state: &State, now| {
-            decide::admit(state.job(&order.job)?, if_match)?;
+            decide::admit(state.job(&order.job)?, &if_match)?;
             back(state, now, order, places, stepped_back, millis(begun))
         };
         let back = self.write(&by, &job, decide).await?;

@@ -450,20 +450,20 @@ async fn a_deploy_of_the_same_spec_makes_nothing_and_a_plan_says_so_before() {
     let rekap = two_versions(folder.path()).await;
     let same = rekap.orchestrator.deploy(spec("avg(price)", FAST), false, By::actor("ann")).await.unwrap();
     assert_eq!((same.version, same.created, same.policy_changed), (2, false, false));
-    let plan = rekap.orchestrator.plan(&spec("avg(price)", FAST)).await.unwrap();
+    let plan = rekap.orchestrator.plan(&spec("avg(price)", FAST), false).await.unwrap();
     assert_eq!((plan.version, plan.changes), (Some(2), false));
 
     let auto = format!("auto = true\n{FAST}");
-    let plan = rekap.orchestrator.plan(&spec("avg(price)", &auto)).await.unwrap();
+    let plan = rekap.orchestrator.plan(&spec("avg(price)", &auto), false).await.unwrap();
     assert!(plan.changes && plan.policy_only);
     let policy = rekap.orchestrator.deploy(spec("avg(price)", &auto), false, By::actor("ann")).await.unwrap();
     assert_eq!((policy.version, policy.policy_changed), (2, true));
     rekap.until_phase(2, Phase::Serving).await;
 
-    let plan = rekap.orchestrator.plan(&spec("max(price)", &auto)).await.unwrap();
+    let plan = rekap.orchestrator.plan(&spec("max(price)", &auto), false).await.unwrap();
     assert_eq!((plan.version, plan.serving, plan.records), (Some(3), Some(2), 300));
     assert!(plan.differences.iter().any(|change| change.field == "query"), "{:?}", plan.differences);
-    let refused = rekap.orchestrator.plan(&spec("median(price)", &auto)).await.unwrap();
+    let refused = rekap.orchestrator.plan(&spec("median(price)", &auto), false).await.unwrap();
     assert!(refused.refusal.is_some() && refused.version.is_none());
     rekap.stop().await;
 }

@@ -41,7 +41,7 @@ pub enum LogError {
     /// Offsets that neither tier holds any more.
     #[error(
         "topic `{topic}` partition {partition}: offsets {missing} were deleted before they were mirrored; \
-         start from {} to go on without them, or restore the mirror", missing.to
+         what follows begins at {}", missing.to
     )]
     Gap {
         /// The topic.

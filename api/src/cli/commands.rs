@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rekap_tiered_storage::{Clock, SystemClock};
+use rekap_tiered_storage::{Clock, SystemClock, Timestamp};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -139,7 +139,13 @@ pub(super) async fn act(s: &Session, it: VersionCommand, verb: &str) -> Result<(
     let done =
         s.client.post(&format!("{}/{verb}", path(&it.version)), &object([("note", json!(it.note.note))])).await?;
     let version = format!("{}@{}", it.version.job, it.version.version);
-    s.out.answer(&done, |out, _| out.line(format!("{verb} {}", out.paint(Style::Name, version))))
+    let told = match verb {
+        "pause" => "is paused",
+        "resume" => "goes on",
+        "abort" => "is given up",
+        _ => "is retired",
+    };
+    s.out.answer(&done, |out, _| out.line(format!("{} {told}", out.paint(Style::Name, version))))
 }
 
 /// How long a job is frozen where nothing else is said: until the people who know have slept.
@@ -150,6 +156,9 @@ pub(super) async fn freeze(s: &Session, job: &str, until: Option<String>, note: 
     let until = until.unwrap_or_else(|| SystemClock.now().plus(FREEZE).to_string());
     let body = object([("until", json!(until)), ("note", json!(note))]);
     let done = s.client.post(&format!("/v1/jobs/{job}/freeze"), &body).await?;
-    s.out
-        .answer(&done, |out, _| out.line(format!("{job} is frozen until {until} (a moment in the past ends a freeze)")))
+    let over = until.parse::<Timestamp>().is_ok_and(|until| until <= SystemClock.now());
+    s.out.answer(&done, |out, _| match over {
+        true => out.line(format!("{job} is not frozen any more")),
+        false => out.line(format!("{job} is frozen until {until} (a moment in the past ends a freeze)")),
+    })
 }

@@ -23,6 +23,8 @@ const CHANGES: u8 = 10;
 pub(super) struct PlanHow {
     /// Exit with 10 when there are changes.
     pub(super) exit_code: bool,
+    /// As a deploy that makes a new version even if nothing changed.
+    pub(super) rebuild: bool,
     /// Write it to this file, for `deploy --plan`.
     pub(super) output: Option<PathBuf>,
     /// As Markdown, for a comment on a pull request.
@@ -44,8 +46,9 @@ pub(super) struct How {
 
 /// `rekap plan DIR`.
 pub(super) async fn plan(s: &Session, dir: &Path, how: PlanHow) -> Result<ExitCode, Failure> {
-    let plan = ask_plan(s, &JobFolder::read(dir)?).await?;
-    if let Some(file) = &how.output {
+    let plan = ask_plan(s, &JobFolder::read(dir)?, how.rebuild).await?;
+    let to_stdout = how.output.as_deref() == Some(Path::new("-"));
+    if let Some(file) = how.output.as_deref().filter(|_| !to_stdout) {
         std::fs::write(file, format!("{plan:#}\n")).map_err(at(file))?;
     }
     if let Ok(refusal) = serde_json::from_value::<Refusal>(plan["refusal"].clone()) {
@@ -55,6 +58,8 @@ pub(super) async fn plan(s: &Session, dir: &Path, how: PlanHow) -> Result<ExitCo
         return Err(refusal.into());
     }
     match how.markdown {
+        // The plan itself, where a file would have it; with `--json` it is what is printed anyway.
+        _ if to_stdout && !s.out.is_json() => s.out.line(format!("{plan:#}"))?,
         true => s.out.bytes(markdown::plan(&plan).as_bytes())?,
         false => s.out.answer(&plan, show)?,
     }
@@ -80,8 +85,8 @@ impl From<Refusal> for Failure {
 }
 
 /// The server's plan for a folder.
-async fn ask_plan(s: &Session, folder: &JobFolder) -> Result<Value, Failure> {
-    let body = json!({"spec": folder.spec, "query": folder.query});
+async fn ask_plan(s: &Session, folder: &JobFolder, rebuild: bool) -> Result<Value, Failure> {
+    let body = json!({"spec": folder.spec, "query": folder.query, "rebuild": rebuild});
     s.client.post(&format!("/v1/jobs/{}/plan", folder.name), &body).await
 }
 

@@ -94,6 +94,9 @@ pub(super) fn named<'a>(
         std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => {
             Failure::Folder(format!("{} is not there", path.display()), remedy)
         }
+        std::io::ErrorKind::IsADirectory => {
+            Failure::Folder(format!("{} is a folder, not a file", path.display()), remedy)
+        }
         std::io::ErrorKind::InvalidData => Failure::Folder(format!("{} is no UTF-8", path.display()), remedy),
         _ => at(path)(error),
     }

@@ -3,6 +3,7 @@
 //! It keeps nothing: whatever a verb was doing when the process dies, the server goes on with it or never began it.
 
 mod actions;
+mod append;
 pub(crate) mod args;
 mod catalog;
 pub(crate) mod client;
@@ -86,9 +87,9 @@ async fn run(global: Global, verb: Verb, out: Out) -> Result<ExitCode, Failure> 
         Verb::Quickstart { keep } => crate::quickstart::run(out, keep).await,
         Verb::Topic(verb) => topics::topic(s, verb).await,
         Verb::Mirror(verb) => topics::mirror(s, verb).await,
-        Verb::Plan { dir, exit_code, output, format } => {
+        Verb::Plan { dir, exit_code, output, format, rebuild } => {
             let markdown = format == args::PlanFormat::Markdown;
-            return deploy::plan(s, &dir, deploy::PlanHow { exit_code, output, markdown }).await;
+            return deploy::plan(s, &dir, deploy::PlanHow { exit_code, rebuild, output, markdown }).await;
         }
         Verb::Deploy { dir, plan, rebuild, watch, note } => {
             deploy::deploy(s, &dir, deploy::How { plan, rebuild, watch, note: note.note }).await

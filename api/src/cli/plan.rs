@@ -17,7 +17,8 @@ pub(super) fn short(digest: &Value) -> String {
 /// A plan.
 pub(super) fn show(out: &Out, plan: &Value) -> Result<(), Failure> {
     out.line(headline(out, plan))?;
-    for change in list(&plan["differences"]) {
+    // What differs from the serving version is no news of what stands by already.
+    for change in list(&plan["differences"]).filter(|_| plan["changes"] != false) {
         difference(out, change)?;
     }
     for change in list(&plan["output_changes"]) {

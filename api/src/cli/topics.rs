@@ -3,18 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use reqwest::{Body, Method};
 use serde_json::{Value, json};
-use tokio::io::{AsyncBufReadExt, BufReader};
 
 use super::Session;
+use super::append::{self, append};
 use super::args::{MirrorVerb, TopicVerb};
 use super::client::object;
-use super::failure::{Failure, at};
+use super::failure::{Failure, named};
 use super::out::{Out, Style, cell, count};
 
-/// How many bytes of events go in one request: large enough to amortise an fsync, far below the server's bound.
-const CHUNK_BYTES: usize = 4 << 20;
 /// How many records are asked for at once.
 const PAGE: u64 = 1000;
 /// How often a follower looks again.
@@ -36,12 +33,22 @@ pub(super) async fn topic(s: &Session, verb: TopicVerb) -> Result<(), Failure> {
                 ("wire", json!(wire)),
                 ("retention_ms", retention.map_or(Value::Null, |kept| json!(kept.as_millis() as u64))),
             ]);
-            let made = s.client.put(&format!("/v1/topics/{topic}"), &body).await?;
-            s.out.answer(&made, |out, _| out.line(format!("topic {}", out.paint(Style::Name, &topic))))
+            let path = format!("/v1/topics/{topic}");
+            // Only to tell what became of it; who may make a topic and not see it is told that it is made.
+            let before = s.client.get(&path).await.ok();
+            let made = s.client.put(&path, &body).await?;
+            let told = match before {
+                None => "is made",
+                Some(before) if settings(&before) == settings(&made) => "is there already, and stays as it is",
+                Some(_) => "is changed",
+            };
+            s.out.answer(&made, |out, _| out.line(format!("topic {} {told}", out.paint(Style::Name, &topic))))
         }
         TopicVerb::List => list(s).await,
         TopicVerb::Show { topic } => shown(s, &topic).await,
-        TopicVerb::Append { topic, file } => append(s, &topic, &file).await,
+        TopicVerb::Append { topic, file, skip, key } => {
+            append(s, append::How { topic: &topic, file: &file, skip, key }).await
+        }
         TopicVerb::Read { topic, partition, from, number, follow } => {
             read(s, &topic, partition, &from, number, follow).await
         }
@@ -64,13 +71,23 @@ pub(super) async fn mirror(s: &Session, verb: MirrorVerb) -> Result<(), Failure>
     }
 }
 
+/// What of a topic's description is its configuration: not how far its partitions are, but how many there are.
+fn settings(topic: &Value) -> Value {
+    let mut settings = topic.clone();
+    settings["partitions"] = json!(topic["partitions"].as_array().map(Vec::len));
+    settings
+}
+
 /// A file with a schema: JSON, or the source of Protobuf messages.
 pub(super) fn read_schema(path: &Path) -> Result<Value, Failure> {
-    let text = std::fs::read_to_string(path).map_err(at(path))?;
+    let name_one = "name a file with a JSON Schema, an Avro schema, or the source of Protobuf messages (.proto)";
+    let text = std::fs::read_to_string(path).map_err(named(path, name_one))?;
+    let text = text.trim_start_matches('\u{feff}');
     if path.extension().is_some_and(|kind| kind == "proto") {
         return Ok(json!({"proto": text}));
     }
-    serde_json::from_str(&text).map_err(|e| Failure::Usage(format!("{}: {e}", path.display())))
+    serde_json::from_str(text)
+        .map_err(|e| Failure::Folder(format!("{} is no JSON: {e}", path.display()), "correct the schema's JSON"))
 }
 
 /// The sum of a number over a topic's partitions.
@@ -117,70 +134,6 @@ fn show(out: &Out, topic: &Value) -> Result<(), Failure> {
     let row = |p: &Value| names.iter().map(|name| cell(&p[*name])).collect::<Vec<_>>();
     let rows: Vec<_> = topic["partitions"].as_array().into_iter().flatten().map(row).collect();
     out.table(&["PARTITION", "EARLIEST", "END", "MIRRORED FROM", "TO", "GAPS"], &rows, "")
-}
-
-/// What a file's events are sent as, told by its name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Form {
-    media: &'static str,
-    encoding: Option<&'static str>,
-}
-
-impl Form {
-    /// One event a line, as they are: what can be sent piece by piece.
-    const LINES: Form = Form { media: "application/x-ndjson", encoding: None };
-
-    fn of(file: &Path) -> Form {
-        let name = file.to_string_lossy().to_lowercase();
-        let (name, encoding) = match (name.strip_suffix(".gz"), name.strip_suffix(".zst")) {
-            (Some(name), _) => (name, Some("gzip")),
-            (_, Some(name)) => (name, Some("zstd")),
-            _ => (name.as_str(), None),
-        };
-        Form { media: if name.ends_with(".csv") { "text/csv" } else { Form::LINES.media }, encoding }
-    }
-}
-
-/// Appends the lines of a file, a few MB at a time; CSV and packed files go as they are, in one request.
-async fn append(s: &Session, topic: &str, file: &Path) -> Result<(), Failure> {
-    let form = Form::of(file);
-    if form != Form::LINES {
-        let answer = send(s, topic, form, tokio::fs::read(file).await.map_err(at(file))?).await?;
-        let appended = answer["appended"].as_u64().unwrap_or(0);
-        let all = json!({"appended": appended, "requests": [answer]});
-        return s.out.answer(&all, |out, _| out.line(format!("{} events appended to {topic}", count(appended))));
-    }
-    let source = if file == Path::new("-") { Path::new("/dev/stdin") } else { file };
-    let source = tokio::fs::File::open(source).await.map_err(at(file))?;
-    let mut lines = BufReader::with_capacity(CHUNK_BYTES, source);
-    let (mut chunk, mut appended, mut answers) = (Vec::new(), 0, Vec::new());
-    loop {
-        let more = lines.read_until(b'\n', &mut chunk).await.map_err(at(file))? > 0;
-        if chunk.len() >= CHUNK_BYTES || (!more && !chunk.is_empty()) {
-            let answer = send(s, topic, form, std::mem::take(&mut chunk)).await?;
-            appended += answer["appended"].as_u64().unwrap_or(0);
-            answers.push(answer);
-        }
-        if !more {
-            break;
-        }
-    }
-    if answers.is_empty() {
-        answers.push(send(s, topic, form, Vec::new()).await?);
-    }
-    let all = json!({"appended": appended, "requests": answers});
-    s.out.answer(&all, |out, _| out.line(format!("{} events appended to {topic}", count(appended))))
-}
-
-/// One request of events.
-async fn send(s: &Session, topic: &str, form: Form, events: Vec<u8>) -> Result<Value, Failure> {
-    let request = s
-        .client
-        .request(Method::POST, &format!("/v1/topics/{topic}/records"))
-        .header("Content-Type", form.media)
-        .header("Idempotency-Key", uuid::Uuid::new_v4().to_string());
-    let request = form.encoding.into_iter().fold(request, |request, coding| request.header("Content-Encoding", coding));
-    s.client.json(request.body(Body::from(events))).await
 }
 
 /// Prints records, partition after partition; a follower goes round them for ever.

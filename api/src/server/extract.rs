@@ -177,8 +177,8 @@ pub(super) struct Command<T> {
     pub(super) note: Option<String>,
     /// Its `Idempotency-Key`.
     pub(super) once: Option<Once>,
-    /// The generation of `If-Match`.
-    pub(super) if_match: Option<u64>,
+    /// The generations of `If-Match`.
+    pub(super) if_match: Vec<u64>,
 }
 
 impl<T> Command<T> {
@@ -190,7 +190,7 @@ impl<T> Command<T> {
             address: self.caller.address(),
             note: self.note.clone(),
             request,
-            if_match: self.if_match,
+            if_match: self.if_match.clone(),
         }
     }
 }
@@ -255,7 +255,12 @@ fn fields(headers: &HeaderMap, body: &[u8]) -> Result<Map<String, Value>, Proble
 
 /// 422: a field that there is not, that is missing, or that is of another type.
 fn misfit(error: &serde_path_to_error::Error<serde_json::Error>) -> Problem {
+    // The names of Rust's types tell nobody anything.
+    let whole = "expected a whole number, not negative";
     let reason = error.inner().to_string();
+    let reason = ["u16", "u32", "u64", "usize"]
+        .iter()
+        .fold(reason, |reason, name| reason.replace(&format!("expected {name}"), whole));
     let path = match error.path().to_string() {
         whole if whole == "." => reason.split('`').nth(1).unwrap_or("").to_owned(),
         path => path,
@@ -268,20 +273,24 @@ fn unfit(detail: String) -> Problem {
     Problem::unprocessable("INVALID_BODY", detail, "GET /openapi.json says what the route takes")
 }
 
-/// The generation in `If-Match`: a job's ETag as it was sent.
-fn if_match(headers: &HeaderMap) -> Result<Option<u64>, Problem> {
-    let Some(said) = headers.get(header::IF_MATCH) else { return Ok(None) };
-    let text = said.to_str().unwrap_or("").trim();
-    match text.trim_matches('"').parse() {
-        Ok(generation) => Ok(Some(generation)),
-        Err(_) if text == "*" => Ok(None),
-        Err(_) => Err(Problem::new(
+/// The generations in `If-Match`: a job's ETag as it was sent, or a list of them (RFC 9110, 13.1.1), one of which has to be the
+/// present one. None for `*`. Tags that are no job's match nothing.
+fn if_match(headers: &HeaderMap) -> Result<Vec<u64>, Problem> {
+    let said: Vec<&str> = headers.get_all(header::IF_MATCH).iter().map(|said| said.to_str().unwrap_or("")).collect();
+    if said.is_empty() || said.iter().all(|said| said.trim() == "*") {
+        return Ok(Vec::new());
+    }
+    let tags = said.iter().flat_map(|said| said.split(',')).map(str::trim);
+    let seen: Vec<u64> = tags.filter_map(|tag| tag.trim_matches('"').parse().ok()).collect();
+    if seen.is_empty() {
+        return Err(Problem::new(
             StatusCode::PRECONDITION_FAILED,
             "GENERATION_MOVED",
-            format!("If-Match is `{text}`, which is no ETag of a job"),
+            format!("If-Match is `{}`, which is no ETag of a job", said.join(", ")),
             "send the ETag that GET /v1/jobs/{job} answered",
-        )),
+        ));
     }
+    Ok(seen)
 }
 
 /// The arguments of a command that takes none.

@@ -70,9 +70,10 @@ pub(super) async fn plan(
     Path(job): Path<String>,
     Command { body, caller, .. }: Command<Deploy>,
 ) -> Result<Answer<impl Serialize>, Problem> {
+    let rebuild = body.rebuild;
     let spec = body.spec(&job, &caller)?;
     admit_targets(&app, &spec).await?;
-    Ok(Answer(app.orchestrator().plan(&spec).await?))
+    Ok(Answer(app.orchestrator().plan(&spec, rebuild).await?))
 }
 
 /// Why nobody is second on a server without tokens.

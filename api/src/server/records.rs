@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use axum::Json as Answer;
 use axum::extract::{Path, Request, State};
-use axum::http::{HeaderMap, header};
+use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rekap_orchestrator::By;
 use rekap_tiered_storage::{
@@ -124,9 +124,8 @@ fn announced(headers: &HeaderMap, encoding: Encoding) -> u64 {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ReadQuery {
-    /// The partition, 0 when it is not said.
-    #[serde(default)]
-    partition: u32,
+    /// The partition; of a topic with one partition it need not be said.
+    partition: Option<u32>,
     /// An offset, `beginning`, `end`, or an RFC 3339 time; `beginning` when it is not said.
     from: Option<String>,
     /// At most this many records, 100 when it is not said.
@@ -173,7 +172,8 @@ struct RecordsView<'a> {
 #[utoipa::path(get, path = "/v1/topics/{topic}/records", tag = "topics", params(("topic" = String, Path), ReadQuery),
     responses((status = 200, description = "`{records: [...], next_offset}`", body = RecordsView),
         (status = 404, description = "no such topic or partition", body = Problem),
-        (status = 409, description = "the records were lost before they were mirrored", body = Problem)))]
+        (status = 409, description = "the records were lost before they were mirrored", body = Problem),
+        (status = 422, description = "a topic of several partitions, and none is named", body = Problem)))]
 pub(super) async fn read(
     State(app): State<App>,
     Path(name): Path<String>,
@@ -181,31 +181,65 @@ pub(super) async fn read(
 ) -> Result<Response, Problem> {
     let topic = app.topic(&name).await?;
     let limit = page_size(query.limit)?;
-    let partition = Partition(query.partition);
-    let from = start(&app, &topic, partition, query.from.as_deref().unwrap_or("beginning")).await?;
+    let from = ReadFrom::parse(query.from.as_deref().unwrap_or("beginning"))?;
+    let partition = partition(&topic, query.partition)?;
+    let from = start(&app, &topic, partition, from).await?;
     let (batches, next) = app.log().records(&topic, partition, from, limit).await?;
     let records = batches.iter().flat_map(|(tier, batch)| views(*tier, batch)).collect();
     Ok(Answer(RecordsView { records, next_offset: next.get() }).into_response())
 }
 
-/// The offset that `from` comes to.
-async fn start(app: &App, topic: &Topic, partition: Partition, from: &str) -> Result<Offset, Problem> {
-    if let Some(offset) = from.parse().ok().and_then(Offset::from_i64) {
-        return Ok(offset);
-    }
-    let start: Start = serde_json::from_value(Value::String(from.to_owned())).map_err(|_| {
-        Problem::unprocessable(
-            "INVALID_START",
-            format!("`from={from}` is no place in the log"),
-            "write an offset, `beginning`, `end`, or an RFC 3339 time",
+/// The partition that is read: the one that is named, or the only one that there is.
+fn partition(topic: &Topic, named: Option<u32>) -> Result<Partition, Problem> {
+    match (named, topic.config.partitions) {
+        (Some(partition), _) => Ok(Partition(partition)),
+        (None, ..=1) => Ok(Partition(0)),
+        (None, partitions) => Err(Problem::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "PARTITION_NEEDED",
+            format!("`partition` is missing, and topic `{}` has {partitions}", topic.name),
+            format!("read one after the other, from partition=0 to partition={}", partitions - 1),
         )
-    })?;
+        .with("field", "partition")),
+    }
+}
+
+/// Where a read begins, as it is asked for.
+enum ReadFrom {
+    At(Offset),
+    By(Start),
+}
+
+impl ReadFrom {
+    fn parse(from: &str) -> Result<Self, Problem> {
+        if let Some(offset) = from.parse().ok().and_then(Offset::from_i64) {
+            return Ok(ReadFrom::At(offset));
+        }
+        serde_json::from_value(Value::String(from.to_owned())).map(ReadFrom::By).map_err(|_| {
+            Problem::unprocessable(
+                "INVALID_START",
+                format!("`from={from}` is no place in the log"),
+                "write an offset, `beginning`, `end`, or an RFC 3339 time",
+            )
+        })
+    }
+}
+
+/// The offset that `from` comes to.
+async fn start(app: &App, topic: &Topic, partition: Partition, from: ReadFrom) -> Result<Offset, Problem> {
+    let start = match from {
+        ReadFrom::At(offset) => return Ok(offset),
+        ReadFrom::By(start) => start,
+    };
     let positions = app.log().resolve_start(topic, start).await?;
     positions.get(&topic.name, partition).ok_or_else(|| {
         Problem::not_found(
             "UNKNOWN_PARTITION",
             format!("topic `{}` has no partition {partition}", topic.name),
-            format!("it has {} partitions, from 0", topic.config.partitions),
+            match topic.config.partitions {
+                1 => "it has one partition, 0".to_owned(),
+                partitions => format!("it has partitions 0 to {}", partitions - 1),
+            },
         )
     })
 }

@@ -173,7 +173,7 @@ pub(super) async fn rows(
         let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
         app.orchestrator().saw_reader(&name.alias, agent.unwrap_or("unknown"));
     }
-    let after = asked.cursor.as_deref().map(|cursor| go_on(cursor, version, &table)).transpose()?;
+    let after = asked.cursor.as_deref().map(|cursor| go_on(cursor, &name.alias, version, &table)).transpose()?;
     let prefix = if asked.filters.is_empty() { None } else { Some(table.schema().prefix(&asked.filters)?) };
     let (version, snapshot) = match &asked.min_positions {
         None => (version, table.snapshot()),
@@ -183,12 +183,15 @@ pub(super) async fn rows(
         }
     };
     let query = RowsQuery { prefix, after, limit };
-    let read = move || page(&snapshot, version, &query);
+    let read = move || page(&snapshot, (&name.alias, version), &query);
     if limit <= READ_INLINE_ROWS { read() } else { super::blocking(read).await }
 }
 
 /// Where a scan goes on, if it is still on the version that it began on.
-fn go_on(cursor: &str, version: u32, table: &Table) -> Result<Cursor, Problem> {
+fn go_on(cursor: &str, alias: &str, version: u32, table: &Table) -> Result<Cursor, Problem> {
+    // It is told which table it is of: the place in one table means nothing in another.
+    let of_this = cursor.split_once('.').filter(|(of, _)| *of == alias).map(|(_, rest)| rest);
+    let cursor = of_this.ok_or_else(|| rekap_tables::InvalidCursor(cursor.to_owned()))?;
     let parts = cursor.split_once('.').and_then(|(n, rest)| Some((n, rest.split_once('.')?)));
     let (began, attempt, place) = match parts {
         Some((n, (attempt, place))) => (n.parse::<u32>().ok(), attempt.parse::<u32>().ok(), place.parse()?),
@@ -248,7 +251,7 @@ async fn reach(app: &App, name: &Name, target: &Positions) -> Result<(u32, Table
 }
 
 /// One page, as the answer that it is sent as.
-fn page(snapshot: &TableSnapshot, version: u32, query: &RowsQuery) -> Result<Response, Problem> {
+fn page(snapshot: &TableSnapshot, (alias, version): (&str, u32), query: &RowsQuery) -> Result<Response, Problem> {
     let page = snapshot.rows(query)?;
     let told = told(version, snapshot.positions());
     let mut body = Vec::with_capacity(64 + page.rows.num_rows() * 64);
@@ -256,8 +259,9 @@ fn page(snapshot: &TableSnapshot, version: u32, query: &RowsQuery) -> Result<Res
     JsonRows::new(&page.rows)?.write_all(&mut body);
     body.push(b']');
     if let Some(next) = page.next {
-        // Digits, dots and base64url: nothing that JSON escapes.
-        body.extend_from_slice(format!(",\"next_cursor\":\"{version}.{}.{next}\"", snapshot.id().attempt).as_bytes());
+        // The letters of an alias, digits, dots and base64url: nothing that JSON escapes.
+        let cursor = format!("{alias}.{version}.{}.{next}", snapshot.id().attempt);
+        body.extend_from_slice(format!(",\"next_cursor\":\"{cursor}\"").as_bytes());
     }
     if told[1].0 == REKAP_POSITIONS_IN {
         body.extend_from_slice(format!(",\"positions\":{}", json!(snapshot.positions())).as_bytes());

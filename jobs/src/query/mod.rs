@@ -45,7 +45,7 @@ pub(crate) use chain::is_environment;
 pub use engine::{Part, Touched, Worker};
 pub use inputs::JobInput;
 pub use records::{Change, FailedRecord, Records};
-pub use refusal::{Place, Refusal};
+pub use refusal::{Place, Refusal, sql_error};
 pub use tokens::check_size;
 
 use crate::spec::{Digest, JobSpec};
@@ -62,7 +62,7 @@ use upsert::UpsertQuery;
 pub struct CompiledJob {
     name: String,
     digest: Digest,
-    former_digest: Digest,
+    former_digests: Vec<Digest>,
     inputs: Vec<JobInput>,
     query: Query,
     table: TableSchema,
@@ -85,7 +85,14 @@ impl CompiledJob {
         let names: Vec<&str> = inputs.iter().map(|input| input.name.as_str()).collect();
         if let Some((name, place)) = syntax.unknown_input(&names) {
             let detail = format!("`{name}` is no input of the job (there is {})", names.join(", "));
-            let remedy = format!("add [inputs.{name}] with its topic, or correct the name");
+            let remedy = match name.rsplit_once('.') {
+                None => format!("add [inputs.{name}] with its topic, or correct the name"),
+                // `log.<topic>` is for `/sql`.
+                Some((_, topic)) => format!(
+                    "a job reads its inputs by their own names: add [inputs.NAME] with topic = \"{}\", and write FROM NAME",
+                    name.strip_prefix("log.").unwrap_or(topic)
+                ),
+            };
             return Err(Refusal::new("UNKNOWN_INPUT", detail, remedy).at(place));
         }
         let session = Session::new(&schemas).map_err(Refusal::planner)?;
@@ -100,8 +107,8 @@ impl CompiledJob {
         };
         let key = table.key_schema().fields().iter().map(|field| field.name().clone()).collect();
         let keyed = JobSpec { key, ..spec.clone() };
-        let (digest, former_digest) = (keyed.digest(&decoders), keyed.former_digest(&decoders));
-        Ok(CompiledJob { name: spec.name.clone(), digest, former_digest, inputs, query, table, warnings })
+        let (digest, former_digests) = (keyed.digest(&decoders), keyed.former_digests(&decoders));
+        Ok(CompiledJob { name: spec.name.clone(), digest, former_digests, inputs, query, table, warnings })
     }
 
     /// The job's name.
@@ -114,9 +121,9 @@ impl CompiledJob {
         self.digest
     }
 
-    /// The digest that a version of it has which was deployed when the form of a declared column still counted.
-    pub fn former_digest(&self) -> Digest {
-        self.former_digest
+    /// The digests that a version of it may have which was deployed when more of how it is written still counted.
+    pub fn former_digests(&self) -> &[Digest] {
+        &self.former_digests
     }
 
     /// Its inputs, by number.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use datafusion::common::{DataFusionError, Diagnostic, Spans};
+use datafusion::sql::sqlparser::parser::ParserError;
 use datafusion::sql::sqlparser::tokenizer;
 use serde::{Deserialize, Serialize};
 
@@ -74,7 +75,7 @@ impl Refusal {
     /// What the planner says of SQL that it does not understand.
     pub(super) fn planner(error: DataFusionError) -> Self {
         let place = error.diagnostic().and_then(place_of);
-        let detail = error.strip_backtrace();
+        let detail = sql_error(&error);
         let place = place.or_else(|| place_in_text(&detail));
         if is_clash(&error) {
             let remedy = "give one of them another name with AS";
@@ -85,6 +86,19 @@ impl Refusal {
             false => "correct the SQL",
         };
         Refusal::new("INVALID_SQL", detail, remedy).at(place)
+    }
+}
+
+/// What an error of the SQL engine says, without the names of the types that it is made of.
+pub fn sql_error(error: &DataFusionError) -> String {
+    match error.find_root() {
+        DataFusionError::SQL(parser, _) => match parser.as_ref() {
+            ParserError::TokenizerError(said) | ParserError::ParserError(said) => {
+                format!("the syntax is wrong: {said}")
+            }
+            ParserError::RecursionLimitExceeded => "the SQL nests too deep".to_owned(),
+        },
+        _ => error.strip_backtrace(),
     }
 }
 

@@ -6,6 +6,20 @@ use serde_json::{Map, Value};
 
 use super::SpecError;
 
+/// The fields that are often written at the top of `job.toml` and belong in its `[promote]`.
+const OF_PROMOTE: [&str; 10] = [
+    "auto",
+    "two_people",
+    "group",
+    "max_lag",
+    "ready_for",
+    "stall_timeout",
+    "rollback_window",
+    "max_changed",
+    "checks",
+    "watch",
+];
+
 /// The fields of one table that are not read yet, and where the table stands.
 pub(super) struct Fields {
     path: String,
@@ -95,6 +109,10 @@ impl Fields {
     pub(super) fn finish(self) -> Result<(), SpecError> {
         match self.rest.keys().next() {
             None => Ok(()),
+            Some(field) if self.path.is_empty() && OF_PROMOTE.contains(&field.as_str()) => {
+                let remedy = format!("it is a field of [promote]: write `{field}` below that line");
+                Err(SpecError::new(field, "is no field of the job itself", remedy))
+            }
             Some(field) => {
                 Err(SpecError::new(self.path(field), "is no field of a job", "remove it or correct its name"))
             }

@@ -72,7 +72,7 @@ impl JobSpec {
     pub fn from_json(spec: Value, query: impl Into<String>) -> Result<Self, SpecError> {
         let mut fields = Fields::of(spec, "")?;
         fields.take("query");
-        Self::read(fields, query.into())
+        Self::read(fields, tidy(&query.into()))
     }
 
     /// The digest of all that decides the rows, given what decodes each input.
@@ -80,9 +80,11 @@ impl JobSpec {
         Digest::of(self, decoders)
     }
 
-    /// The digest as it was taken at first, when it told apart `x = "text"` and `x = { type = "text" }`.
-    pub fn former_digest(&self, decoders: &BTreeMap<String, rekap_tiered_storage::Fingerprint>) -> Digest {
-        Digest::as_written(self, decoders)
+    /// The digests as they were taken at first, when they told apart `x = "text"` and `x = { type = "text" }`, and a query that ends
+    /// with its last line's end from one that does not.
+    pub fn former_digests(&self, decoders: &BTreeMap<String, rekap_tiered_storage::Fingerprint>) -> Vec<Digest> {
+        let ended = JobSpec { query: format!("{}\n", self.query), ..self.clone() };
+        vec![Digest::as_written(self, decoders), Digest::of(&ended, decoders), Digest::as_written(&ended, decoders)]
     }
 
     fn read(mut fields: Fields, query: String) -> Result<Self, SpecError> {
@@ -159,6 +161,12 @@ fn inputs(tables: Vec<(String, Value)>) -> Result<BTreeMap<String, InputSpec>, S
         return Err(SpecError::new("inputs", "is empty", "add `[inputs.NAME]` with a `topic` for each name in FROM"));
     }
     Ok(inputs)
+}
+
+/// The query as it is kept and run: without what editors and checkouts on other machines change about a file. That is a byte order mark,
+/// CRLF for LF, and white space at the end; a query that differs in these alone is the same one.
+fn tidy(query: &str) -> String {
+    query.trim_start_matches('\u{feff}').replace("\r\n", "\n").trim_end().to_owned()
 }
 
 /// Refuses a name that is not `[a-z][a-z0-9_]{0,62}`.

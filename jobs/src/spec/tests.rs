@@ -136,13 +136,34 @@ fn the_form_in_which_a_column_is_declared_changes_no_digest() {
     let with = |price: &str| {
         let toml = TOML.replace("price = \"double\"", &format!("price = {price}"));
         let spec = JobSpec::from_toml(&toml, "SELECT 1").unwrap();
-        (spec.digest(&BTreeMap::new()), spec.former_digest(&BTreeMap::new()))
+        (spec.digest(&BTreeMap::new()), spec.former_digests(&BTreeMap::new())[0])
     };
     let (short, long) = (with("\"double\""), with("{ type = \"double\" }"));
     assert_eq!(short.0, long.0);
     assert_eq!(short.0, short.1, "versions that are there keep their digest");
     assert_ne!(long.0, long.1);
     assert_ne!(short.0, with("{ type = \"double\", path = \"/p\" }").0);
+}
+
+#[test]
+fn line_ends_and_white_space_at_the_end_of_a_query_make_no_other_version() {
+    let digest = |query: &str| JobSpec::from_toml(TOML, query).unwrap().digest(&BTreeMap::new());
+    let plain = digest("SELECT 1\nFROM t");
+    for same in ["SELECT 1\nFROM t\n", "SELECT 1\r\nFROM t\r\n", "\u{feff}SELECT 1\nFROM t \n\n"] {
+        assert_eq!(digest(same), plain, "{same:?}");
+    }
+    assert_ne!(digest("SELECT 1\n FROM t"), plain);
+    // A version that is there from before, with the end of its last line in its digest.
+    let mut kept = JobSpec::from_toml(TOML, "SELECT 1\nFROM t").unwrap();
+    let former = kept.former_digests(&BTreeMap::new());
+    kept.query.push('\n');
+    assert!(former.contains(&kept.digest(&BTreeMap::new())));
+}
+
+#[test]
+fn a_field_of_promote_at_the_top_is_sent_there() {
+    let error = JobSpec::from_toml(&format!("group = \"g\"\n{TOML}"), "SELECT 1").unwrap_err();
+    assert!(error.remedy.contains("[promote]"), "{error}");
 }
 
 #[test]

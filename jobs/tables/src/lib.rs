@@ -27,6 +27,7 @@ mod snapshot;
 mod status;
 mod store;
 mod table;
+mod type_name;
 mod write;
 
 pub use canonical::canonical_key;
@@ -45,3 +46,4 @@ pub use snapshot::{DeadLetterPage, Page, RowsQuery, Scan, TableSnapshot};
 pub use status::{TableStatus, WriterEpoch};
 pub use store::Tables;
 pub use table::Table;
+pub use type_name::type_name;

@@ -13,6 +13,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
+use crate::type_name;
+
 /// The columns of a table. It is stored in the table and never changes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Stored", into = "Stored")]
@@ -48,7 +50,11 @@ impl TableSchema {
         for field in self.columns.fields().iter().chain(self.state.fields()) {
             let storable = !matches!(field.data_type(), DataType::Dictionary(..) | DataType::RunEndEncoded(..));
             if !storable || !RowConverter::supports_fields(&[SortField::new(field.data_type().clone())]) {
-                let detail = format!("column `{}` has type {}, which no table keeps", field.name(), field.data_type());
+                let detail = format!(
+                    "column `{}` has type {}, which no table keeps",
+                    field.name(),
+                    type_name(field.data_type())
+                );
                 return Err(InvalidTableSchema(detail));
             }
         }
@@ -58,7 +64,11 @@ impl TableSchema {
             }
             Some(time) if !is_time(self.columns.field(time).data_type()) => {
                 let field = self.columns.field(time);
-                Err(InvalidTableSchema(format!("`{}` has type {}, not a time", field.name(), field.data_type())))
+                Err(InvalidTableSchema(format!(
+                    "`{}` has type {}, not a time",
+                    field.name(),
+                    type_name(field.data_type())
+                )))
             }
             _ => Ok(()),
         }
@@ -177,7 +187,7 @@ pub enum UnusableFilter {
         key: String,
     },
     /// The value cannot be of the column's type.
-    #[error("`{value}` cannot be a value of `{column}`, which is of type {expected}")]
+    #[error("`{value}` cannot be a value of `{column}`, which is of type {}", type_name(expected))]
     NotOfType {
         /// The column.
         column: String,

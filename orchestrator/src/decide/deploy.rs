@@ -43,10 +43,10 @@ pub fn still_as_planned(state: &State, job: &str, digest: &str, plan: Option<&Pl
 
 /// Of the digests that one spec has (the present one first), that of a live version, so that a change in how digests are taken replays
 /// nothing; the present one where there is none.
-pub fn known_digest(state: &State, job: &str, digests: [String; 2]) -> String {
+pub fn known_digest(state: &State, job: &str, digests: Vec<String>) -> String {
     let live = |digest: &String| state.job(job).is_ok_and(|job| job.live_with(digest).is_some());
-    let [present, former] = digests;
-    if !live(&present) && live(&former) { former } else { present }
+    let known = digests.iter().position(live).unwrap_or(0);
+    digests.into_iter().nth(known).unwrap_or_default()
 }
 
 /// Decides about a spec with its digest, the topics that it was compiled with, and its resolved start.

@@ -44,10 +44,10 @@ pub fn group_generation(members: &[&Arc<Job>]) -> u64 {
 }
 
 /// Refuses a caller whose picture of the group is out of date.
-pub fn admit_to_group(state: &State, group: &str, if_match: Option<u64>) -> Result<(), Rejection> {
-    let Some(expected) = if_match else { return Ok(()) };
+pub fn admit_to_group(state: &State, group: &str, if_match: &[u64]) -> Result<(), Rejection> {
+    let Some(expected) = if_match.last().copied() else { return Ok(()) };
     let found = group_generation(&members(state, group)?);
-    match found == expected {
+    match if_match.contains(&found) {
         true => Ok(()),
         false => Err(Rejection::GroupMoved { group: group.to_owned(), expected, found }),
     }

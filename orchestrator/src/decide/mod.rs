@@ -26,10 +26,10 @@ use crate::event::What;
 use crate::state::{Job, Role, Version};
 
 /// Refuses a caller whose picture of the job is out of date.
-pub fn admit(job: &Job, if_match: Option<u64>) -> Result<(), Rejection> {
-    match if_match {
-        Some(expected) if expected != job.generation => {
-            Err(Rejection::Moved { job: job.name.clone(), expected, found: job.generation })
+pub fn admit(job: &Job, if_match: &[u64]) -> Result<(), Rejection> {
+    match if_match.last() {
+        Some(expected) if !if_match.contains(&job.generation) => {
+            Err(Rejection::Moved { job: job.name.clone(), expected: *expected, found: job.generation })
         }
         _ => Ok(()),
     }

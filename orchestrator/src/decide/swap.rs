@@ -53,7 +53,7 @@ pub fn promote(
     number: u32,
     asked: &Promotion,
     conditions: Conditions,
-    by: (&str, Option<u64>),
+    by: (&str, &[u64]),
     now: Timestamp,
 ) -> Result<PromoteDecision, Rejection> {
     let (actor, if_match) = by;

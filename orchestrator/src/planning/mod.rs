@@ -23,8 +23,8 @@ use crate::{ColumnChange, Orchestrator, Rejection, schema};
 const SAMPLE_RECORDS: usize = 100;
 
 impl Orchestrator {
-    /// What a deploy of `spec` would do.
-    pub async fn plan(&self, spec: &JobSpec) -> Result<PlanReport, Rejection> {
+    /// What a deploy of `spec` would do; with `rebuild`, one that makes a version even if nothing changed.
+    pub async fn plan(&self, spec: &JobSpec, rebuild: bool) -> Result<PlanReport, Rejection> {
         let state = self.state();
         let job = state.job(&spec.name).ok();
         let mut report = PlanReport {
@@ -37,7 +37,7 @@ impl Orchestrator {
             readers: self.seen_readers(&spec.name),
             ..PlanReport::default()
         };
-        match self.plan_replay(&state, spec, &mut report).await {
+        match self.plan_replay(&state, spec, rebuild, &mut report).await {
             Ok(()) => {}
             Err(Rejection::Refused { code, place, detail, remedy }) => {
                 let place = place.map(|(line, column)| Place { line, column });
@@ -48,14 +48,20 @@ impl Orchestrator {
         Ok(report)
     }
 
-    async fn plan_replay(&self, state: &State, spec: &JobSpec, report: &mut PlanReport) -> Result<(), Rejection> {
+    async fn plan_replay(
+        &self,
+        state: &State,
+        spec: &JobSpec,
+        rebuild: bool,
+        report: &mut PlanReport,
+    ) -> Result<(), Rejection> {
         let topics = self.topics_of(spec).await?;
         let compiled = CompiledJob::compile(spec, &topics).await.map_err(refused)?;
         self.admit_checks(spec, compiled.table_schema()).await?;
         self.admit_actions(spec, compiled.table_schema()).await?;
         let start = self.start_of(spec, &topics, None).await?;
         let digest = decide::known_digest(state, &spec.name, digests(&compiled));
-        let decision = decide::deploy(state, spec, &digest, &topics, &start, false);
+        let decision = decide::deploy(state, spec, &digest, &topics, &start, rebuild);
         let generation = state.ever(&spec.name).map_or(0, |job| job.generation);
         report.base = Some(PlanBase { generation, serving: report.serving, digest: digest.clone() });
         report.digest = Some(digest);

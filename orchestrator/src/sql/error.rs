@@ -81,7 +81,7 @@ impl From<DataFusionError> for SqlError {
             DataFusionError::Plan(_) | DataFusionError::SchemaError(..) | DataFusionError::NotImplemented(_) => {
                 SqlError::Invalid(error.strip_backtrace())
             }
-            DataFusionError::SQL(..) => SqlError::Invalid(error.strip_backtrace()),
+            DataFusionError::SQL(..) => SqlError::Invalid(rekap_jobs::sql_error(&error)),
             _ => SqlError::Failed(error.strip_backtrace()),
         }
     }

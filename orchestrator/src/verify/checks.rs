@@ -77,7 +77,11 @@ async fn admit(session: &SessionContext, check: &Check, remedy: &str) -> Result<
     let plan = sql::plan(session, &check.sql).await.map_err(|error| (error.to_string(), remedy.to_owned()))?;
     let detail = match plan.schema().fields().iter().collect::<Vec<_>>().as_slice() {
         [only] if matches!(only.data_type(), DataType::Boolean | DataType::Null) => return Ok(()),
-        [only] => format!("it gives `{}` of type {}, which is neither true nor false", only.name(), only.data_type()),
+        [only] => format!(
+            "it gives `{}` of type {}, which is neither true nor false",
+            only.name(),
+            rekap_tables::type_name(only.data_type())
+        ),
         columns => format!("it gives {} columns", columns.len()),
     };
     Err((detail, TRUE_OR_FALSE.to_owned()))

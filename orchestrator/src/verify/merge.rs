@@ -30,7 +30,11 @@ impl SharedKey {
             return Ok(SharedKey { fields: new_fields, old: old.key().to_vec(), new: new.key().to_vec() });
         }
         let shown = |fields: &[FieldRef]| {
-            fields.iter().map(|f| format!("{} {}", f.name(), f.data_type())).collect::<Vec<_>>().join(", ")
+            fields
+                .iter()
+                .map(|f| format!("{} {}", f.name(), rekap_tables::type_name(f.data_type())))
+                .collect::<Vec<_>>()
+                .join(", ")
         };
         Err(format!(
             "KEY_CHANGED: the key was ({}) and is ({}), so rows cannot be matched",

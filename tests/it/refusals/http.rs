@@ -135,6 +135,8 @@ fn of_topics() -> Vec<Bad> {
             "OFFSET_OUT_OF_RANGE",
         ),
         bad("a place that is none", "GET", "topics/ticks/records?from=noon", "", 422, "INVALID_START"),
+        bad("no partition of several", "GET", TICKS, "", 422, "PARTITION_NEEDED"),
+        bad("a cursor that is none", "GET", "topics?cursor=garbage", "", 422, "INVALID_CURSOR"),
         bad("a page too large", "GET", "topics/ticks/records?limit=10001", "", 422, "INVALID_LIMIT"),
         bad("a page of nothing", "GET", "topics?limit=0", "", 422, "INVALID_LIMIT"),
         bad("a page in words", "GET", "topics?limit=all", "", 400, "BAD_QUERY"),
@@ -222,6 +224,8 @@ fn of_reads() -> Vec<Bad> {
         get("an unknown column", "tables/bpi/rows?colour=red", 422, "UNUSABLE_FILTER"),
         get("a page too large", "tables/bpi/rows?limit=10001", 422, "INVALID_LIMIT"),
         get("a cursor that is none", "tables/bpi/rows?cursor=%21%21", 422, "INVALID_CURSOR"),
+        get("a cursor that is none", "jobs?cursor=garbage", 422, "INVALID_CURSOR"),
+        get("a cursor of another table", "tables/bpi/rows?cursor=other.1.1.AAAA", 422, "INVALID_CURSOR"),
         get("positions that are none", "tables/bpi/rows?min_positions=later", 422, "INVALID_POSITIONS"),
         get("positions of another topic", "tables/bpi/rows?min_positions=plain/0=1", 422, "INVALID_POSITIONS"),
         post("no query", "{}", 422, "INVALID_BODY"),
@@ -284,6 +288,10 @@ async fn bad_headers_are_refused_and_a_refused_request_leaves_its_key_free() {
     post("idempotency-key", String::new(), "sql").answer().await.refused(422, "INVALID_IDEMPOTENCY_KEY");
     post("if-match", "yesterday".into(), "jobs/bpi/rollback").answer().await.refused(412, "GENERATION_MOVED");
     post("if-match", "\"99\"".into(), "jobs/bpi/rollback").answer().await.refused(412, "GENERATION_MOVED");
+    post("if-match", "\"98\", \"99\"".into(), "jobs/bpi/rollback").answer().await.refused(412, "GENERATION_MOVED");
+    let seen = world.get("jobs/bpi").await.header("etag").expect("an ETag").to_owned();
+    let listed = post("if-match", format!("\"99\", {seen}"), "jobs/bpi/rollback").answer().await;
+    listed.refused(409, "NOTHING_TO_ROLL_BACK");
     post("content-encoding", "gzip".into(), "topics/ticks/mirror")
         .answer()
         .await

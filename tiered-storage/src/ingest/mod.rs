@@ -152,7 +152,7 @@ impl TopicWriter {
 }
 
 fn not_json(error: serde_json::Error) -> Violation {
-    Violation { field: String::new(), detail: error.to_string() }
+    Violation { field: String::new(), detail: format!("not JSON: {error}") }
 }
 
 #[cfg(test)]

@@ -49,6 +49,12 @@ pub(in crate::cli) enum TopicVerb {
         /// The file; - or nothing is the standard input
         #[arg(default_value = "-")]
         file: PathBuf,
+        /// So many lines of the file are in the log already
+        #[arg(long, value_name = "LINES", default_value_t = 0)]
+        skip: u64,
+        /// The Idempotency-Key of the first request: what landed under it within a day is not appended again
+        #[arg(long)]
+        key: Option<String>,
     },
     /// Read records from both tiers
     Read {

@@ -42,12 +42,15 @@ pub(in crate::cli) enum Verb {
         /// Exit with 10 when there are changes
         #[arg(long)]
         exit_code: bool,
-        /// Write the plan to a file, for `deploy --plan`
+        /// Write the plan to a file, for `deploy --plan`; - is the standard output
         #[arg(short, long)]
         output: Option<PathBuf>,
         /// How to show it; markdown suits a comment on a pull request
         #[arg(long, value_enum, default_value_t = PlanFormat::Text)]
         format: PlanFormat,
+        /// Of a deploy with --rebuild
+        #[arg(long)]
+        rebuild: bool,
     },
     /// Deploy a job's folder as a new version
     Deploy {

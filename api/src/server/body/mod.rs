@@ -72,6 +72,7 @@ pub(super) fn records(
     writer: &TopicWriter,
 ) -> Result<Vec<NewRecord>, Problem> {
     check_media(sent, topic)?;
+    let body = &if sent.media == TEXT { body.clone() } else { unmarked(body) };
     if body.trim_ascii().is_empty() {
         return Err(empty());
     }
@@ -93,6 +94,11 @@ pub(super) fn records(
             }
         }
     }
+}
+
+/// A body without the byte order mark that some editors begin a file with; it is no part of the first event.
+fn unmarked(body: &Bytes) -> Bytes {
+    if body.starts_with("\u{feff}".as_bytes()) { body.slice("\u{feff}".len()..) } else { body.clone() }
 }
 
 /// Refuses events for a topic whose records are no events of that kind.

@@ -109,7 +109,7 @@ impl Planner<'_> {
         match output.field(column).data_type() {
             DataType::Timestamp(..) => Ok(Some(column)),
             other => {
-                let detail = format!("`time` names `{time}`, which has type {other}");
+                let detail = format!("`time` names `{time}`, which is of type {}", rekap_tables::type_name(other));
                 Err(Refusal::new(
                     "TIME_NOT_A_TIMESTAMP",
                     detail,

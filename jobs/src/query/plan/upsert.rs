@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use arrow::datatypes::{Schema, SchemaRef};
 use datafusion::logical_expr::{Expr, LogicalPlan};
-use rekap_tables::TableSchema;
+use rekap_tables::{TableSchema, type_name};
 
 use super::{Planner, origin, output_column};
 use crate::query::branch::{branches, unfiltered};
@@ -155,8 +155,8 @@ impl Planner<'_> {
                     let (here, there) = (&self.inputs[ways[0].input].name, &self.inputs[other.input].name);
                     let detail = format!(
                         "`order` names `{name}`, which is {} in input `{here}` and {} in `{there}`",
-                        one.data_type(),
-                        two.data_type()
+                        type_name(one.data_type()),
+                        type_name(two.data_type())
                     );
                     return Err(Refusal::new(
                         "UNUSABLE_COLUMNS",

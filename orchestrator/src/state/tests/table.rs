@@ -129,7 +129,7 @@ fn can_happen(job: &Job, story: &Story, what: &What) -> bool {
         }
         What::Promoted(_) | What::GroupPromoted { .. } => {
             let asked = Promotion::default();
-            let decided = decide::promote(job, 2, &asked, Conditions::new(), ("ann", None), NOON);
+            let decided = decide::promote(job, 2, &asked, Conditions::new(), ("ann", &[]), NOON);
             matches!(decided, Ok(decide::PromoteDecision::Swap(_)))
         }
         What::RolledBack(_) | What::GroupRolledBack { .. } => decide::roll_back(job, Some(2)).is_ok(),
