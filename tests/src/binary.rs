@@ -55,6 +55,12 @@ impl Cli {
         self
     }
 
+    /// Runs with a file as its standard input.
+    pub fn reading(mut self, file: &Path) -> Self {
+        self.0.stdin(std::fs::File::open(file).expect("the file is there"));
+        self
+    }
+
     /// Runs it to its end, off the async threads.
     pub async fn run(mut self) -> Called {
         let output = tokio::task::spawn_blocking(move || self.0.output()).await.expect("no panic within");

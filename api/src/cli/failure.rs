@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use serde_json::Value;
+
 use crate::Problem;
 
 /// What went wrong, by what the caller can do about it.
@@ -65,6 +67,17 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// The failure for programs: what no server answered has no HTTP status.
+    pub(super) fn json(&self) -> Value {
+        let mut told = serde_json::to_value(self.problem()).unwrap_or_default();
+        if let (false, Some(fields)) = (matches!(self, Failure::Server(_)), told.as_object_mut()) {
+            fields.remove("status");
+        }
+        told
+    }
+}
+
 impl From<Problem> for Failure {
     fn from(problem: Problem) -> Self {
         Failure::Server(problem)
@@ -99,5 +112,18 @@ pub(super) fn named<'a>(
         }
         std::io::ErrorKind::InvalidData => Failure::Folder(format!("{} is no UTF-8", path.display()), remedy),
         _ => at(path)(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_server_answered_has_a_status() {
+        let dead = Failure::Unreachable { url: "http://127.0.0.1:1".into(), reason: "refused".into() }.json();
+        assert_eq!((&dead["code"], dead.get("status")), (&"UNREACHABLE".into(), None));
+        let refused = Failure::Server(Problem::unprocessable("INVALID_SQL", "", "")).json();
+        assert_eq!(refused["status"], 422);
     }
 }

@@ -115,11 +115,7 @@ impl Out {
         let problem = failure.problem();
         let mut err = std::io::stderr().lock();
         // Nobody is left to be told when the error stream itself fails.
-        let _ = if self.json {
-            writeln!(err, "{}", serde_json::to_string(&problem).unwrap_or_default())
-        } else {
-            self.explain(&mut err, &problem)
-        };
+        let _ = if self.json { writeln!(err, "{}", failure.json()) } else { self.explain(&mut err, &problem) };
     }
 
     /// A problem for people.

@@ -54,8 +54,11 @@ pub(super) async fn rows(s: &Session, table: &str, filters: &[String], limit: us
     }
 }
 
-/// `rekap sql`.
+/// `rekap sql`; `-` is the query on standard input.
 pub(super) async fn sql(s: &Session, query: &str, format: Option<&str>) -> Result<(), Failure> {
+    let read = (query == "-").then(|| std::io::read_to_string(std::io::stdin())).transpose();
+    let read = read.map_err(|e| Failure::Usage(format!("the query on standard input cannot be read: {e}")))?;
+    let query = read.as_deref().unwrap_or(query);
     let body = json!({"query": query, "format": format.unwrap_or("json")});
     let request = s.client.request(Method::POST, "/v1/sql").json(&body);
     if format.is_some() {

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use super::args::{Target, VersionRef};
@@ -98,15 +98,15 @@ pub(crate) async fn until(
         let now = cell(&view["phase"]);
         shown.show(version, &now, &view)?;
         if has_come_to(&now, phase) {
-            shown.done()?;
+            shown.done(version)?;
             return Ok(view);
         }
         if ENDS.contains(&now.as_str()) {
-            shown.done()?;
+            shown.done(version)?;
             return Err(ended(version, &now, &view));
         }
         if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-            shown.done()?;
+            shown.done(version)?;
             return Err(Failure::TimedOut(format!("{}@{} is still {now}, not {phase}", version.job, version.version)));
         }
         sleep(EVERY).await;
@@ -167,13 +167,21 @@ impl Shown {
         Ok(())
     }
 
-    fn done(&self) -> Result<(), Failure> {
+    fn done(&self, version: &VersionRef) -> Result<(), Failure> {
         self.bar.finish_and_clear();
-        if self.told == Told::AtTheEnd {
-            let phases: Vec<_> = self.phases.iter().map(|phase| painted(&self.out, phase)).collect();
-            self.out.line(format!("   {}", phases.join(" → ")))?;
+        match self.told {
+            Told::Live => Ok(()),
+            Told::AtTheEnd => self.out.line(self.in_one_line(version)),
         }
-        Ok(())
+    }
+
+    /// All phases at once: for a program an object, as every line is.
+    fn in_one_line(&self, version: &VersionRef) -> String {
+        if self.out.is_json() {
+            return json!({"job": version.job, "version": version.version, "phases": self.phases}).to_string();
+        }
+        let phases: Vec<_> = self.phases.iter().map(|phase| painted(&self.out, phase)).collect();
+        format!("   {}", phases.join(" → "))
     }
 }
 
@@ -185,5 +193,18 @@ mod tests {
     fn a_version_that_serves_has_been_ready() {
         assert!(has_come_to("Serving", "Ready") && has_come_to("Ready", "Ready") && has_come_to("Standby", "Standby"));
         assert!(!has_come_to("Verifying", "Ready") && !has_come_to("Failed", "Ready"));
+    }
+
+    #[test]
+    fn phases_told_at_the_end_are_json_for_a_program() {
+        let version = VersionRef { job: "bpi".into(), version: 1 };
+        let line = |out: Out| {
+            let mut shown = Shown::new(out, Told::AtTheEnd);
+            shown.phases = vec!["Replaying".into(), "Ready".into()];
+            shown.in_one_line(&version)
+        };
+        let told: Value = serde_json::from_str(&line(Out::new(true))).unwrap();
+        assert_eq!(told, json!({"job": "bpi", "version": 1, "phases": ["Replaying", "Ready"]}));
+        assert_eq!(line(Out::plain()), "   Replaying → Ready");
     }
 }
