@@ -225,6 +225,22 @@ impl TopicConfig {
         }
     }
 
+    /// Checks that every key field has a name and is none that the schema makes an object or an array: no event could be appended. Of a
+    /// key or a schema that is new; what was taken before stays.
+    pub fn check_key_fields(&self) -> Result<(), InvalidTopicConfig> {
+        let invalid = |detail: String| Err(InvalidTopicConfig { field: "key".into(), detail });
+        for field in &self.key {
+            if field.is_empty() {
+                return invalid("a field without a name cannot be told to a reader; name a field of the events".into());
+            }
+            let schema = self.schema.as_ref().filter(|_| self.format == Format::Json);
+            if schema.is_some_and(|schema| schema.is_never_scalar(field)) {
+                return invalid(format!("field `{field}` is no string, number or boolean in the schema"));
+            }
+        }
+        Ok(())
+    }
+
     fn check_schema(&self) -> Result<(), InvalidSchema> {
         match (self.format, &self.schema) {
             (Format::Json, Some(schema)) => TopicSchema::parse(schema.raw().clone()).map(drop),
@@ -305,6 +321,25 @@ mod tests {
         assert_eq!(refused(config(1, &["absent"])), "key");
         assert_eq!(refused(config(1, &["o"])), "key");
         assert_eq!(refused(config(1, &["id", "id"])), "key");
+    }
+
+    #[test]
+    fn a_new_key_has_fields_with_names_that_may_be_scalar() {
+        let checked = |key: &str, of: serde_json::Value| {
+            let schema = TopicSchema::parse(json!({"properties": {"k": of, "": {"type": "string"}}})).unwrap();
+            let config = TopicConfig { schema: Some(schema), ..config(1, &[key]) };
+            config.check().and_then(|()| config.check_key_fields()).map_err(|error| error.field)
+        };
+        for never in [json!({"type": "object"}), json!({"type": "array"}), json!({"type": ["object", "array", "null"]})]
+        {
+            assert_eq!(checked("k", never.clone()), Err("key".to_owned()), "{never}");
+        }
+        for may in [json!({"type": "string"}), json!({"type": ["object", "string"]}), json!({}), json!(true)] {
+            assert_eq!(checked("k", may.clone()), Ok(()), "{may}");
+        }
+        assert_eq!(checked("", json!({})), Err("key".to_owned()));
+        let bare = TopicConfig { schema: None, ..config(1, &[""]) };
+        assert_eq!(bare.check_key_fields().unwrap_err().field, "key");
     }
 
     #[test]

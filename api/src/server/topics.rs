@@ -207,7 +207,7 @@ fn initial(wanted: PutTopic) -> Result<TopicConfig, Problem> {
     })?;
     let nothing = TopicConfig { partitions, ..TopicConfig::default() };
     let config = changed(&nothing, wanted)?;
-    let checked = config.check().and_then(|()| config.check_names());
+    let checked = config.check().and_then(|()| config.check_names()).and_then(|()| config.check_key_fields());
     checked.map_err(|e| invalid(StatusCode::UNPROCESSABLE_ENTITY, &e))?;
     Ok(config)
 }
@@ -215,8 +215,9 @@ fn initial(wanted: PutTopic) -> Result<TopicConfig, Problem> {
 /// The configuration of a topic that is there, with the named fields changed: it may only grow.
 fn altered(config: &TopicConfig, wanted: PutTopic) -> Result<TopicConfig, Problem> {
     let newer = changed(config, wanted)?;
-    let same = newer.schema == config.schema;
-    let checked = newer.check().and_then(|()| if same { Ok(()) } else { newer.check_names() });
+    let (same_schema, same_key) = (newer.schema == config.schema, newer.key == config.key);
+    let checked = newer.check().and_then(|()| if same_schema { Ok(()) } else { newer.check_names() });
+    let checked = checked.and_then(|()| if same_schema && same_key { Ok(()) } else { newer.check_key_fields() });
     checked.map_err(|e| invalid(StatusCode::UNPROCESSABLE_ENTITY, &e))?;
     let refused =
         |status, field: &str, detail| invalid(status, &InvalidTopicConfig { field: field.to_owned(), detail });

@@ -53,6 +53,16 @@ impl TopicSchema {
         TopicSchema(raw)
     }
 
+    /// True when a JSON Schema says of a top-level field that it is an object, an array or null.
+    pub(crate) fn is_never_scalar(&self, field: &str) -> bool {
+        let never = |ty: &Value| matches!(ty.as_str(), Some("object" | "array" | "null"));
+        match self.0.get("properties").and_then(|fields| fields.get(field)).and_then(|of| of.get("type")) {
+            Some(Value::Array(types)) => types.iter().all(never),
+            Some(ty) => never(ty),
+            None => false,
+        }
+    }
+
     /// A JSON Schema's top-level fields as columns, in the schema's order.
     pub fn columns(&self) -> Vec<Column> {
         columns::of(&self.0)
