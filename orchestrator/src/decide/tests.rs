@@ -23,7 +23,7 @@ fn serving_and_candidate() -> Story {
 }
 
 fn ask(story: &Story, version: u32, asked: Promotion, unmet: &[&str]) -> Result<PromoteDecision, Rejection> {
-    promote(story.job(), version, &asked, conditions(unmet), ("ann", None), NOON)
+    promote(story.job(), version, &asked, conditions(unmet), ("ann", &[]), NOON)
 }
 
 fn force(names: &[&str]) -> Promotion {
@@ -77,7 +77,7 @@ fn a_version_is_armed_when_asked_whether_it_is_ready_or_not() {
 fn a_frozen_job_is_promoted_only_by_who_froze_it_until_the_freeze_ends() {
     let mut story = serving_and_candidate();
     story.then(What::Frozen { until: NOON.plus(Duration::from_secs(60)) });
-    let by = |actor, now| promote(story.job(), 2, &Promotion::default(), conditions(&[]), (actor, None), now);
+    let by = |actor, now| promote(story.job(), 2, &Promotion::default(), conditions(&[]), (actor, &[]), now);
     assert_eq!(code(by("bob", NOON)), "FROZEN");
     assert!(by("ann", NOON).is_ok());
     assert!(by("bob", NOON.plus(Duration::from_secs(60))).is_ok());
@@ -213,7 +213,7 @@ fn of_two_people() -> Story {
 }
 
 fn asked_by(story: &Story, actor: &str, asked: &Promotion, unmet: &[&str]) -> PromoteDecision {
-    promote(story.job(), 2, asked, conditions(unmet), (actor, None), NOON).unwrap()
+    promote(story.job(), 2, asked, conditions(unmet), (actor, &[]), NOON).unwrap()
 }
 
 fn approved(force: &[&str]) -> crate::event::What {
