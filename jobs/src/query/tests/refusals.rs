@@ -189,7 +189,7 @@ async fn an_order_that_an_input_does_not_have_or_has_otherwise_is_refused() {
     for (order, code, says) in [
         ("at", "KEY_NOT_IN_OUTPUT", "nor a column of input `u`"),
         ("w", "KEY_NOT_IN_OUTPUT", "nor a column of input `t`"),
-        ("n", "UNUSABLE_COLUMNS", "is Int64 in input `t` and Utf8 in `u`"),
+        ("n", "UNUSABLE_COLUMNS", "is bigint in input `t` and text in `u`"),
     ] {
         let toml = format!(
             "name = 'test'\nkey = ['k']\norder = ['{order}']\n[inputs.t]\ntopic = 't'\n[inputs.u]\ntopic = 'u'\n"
