@@ -1,9 +1,10 @@
 //! A table against a `BTreeMap` that does the same, on both ways to the disk, reopened as after `kill -9`.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use arrow::array::TimestampMicrosecondArray;
 use arrow::array::{Array, AsArray, BooleanArray, Float64Array, RecordBatch, StringArray};
@@ -449,17 +450,44 @@ fn model_key((name, at): (u8, u8)) -> Key {
     (name.map(str::to_owned), (at > 0).then_some(i64::from(at)))
 }
 
+/// Copies a folder as a crash would leave it: what the engine does in the background must not change it while it is copied.
 fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
+    for _ in 0..100 {
+        let before = listing(from);
+        if copy_files(from, to).is_ok() && listing(from) == before {
+            return;
+        }
+        std::fs::remove_dir_all(to).unwrap();
+    }
+    panic!("the engine never rests");
+}
+
+fn copy_files(from: &Path, to: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(to)?;
+    for entry in std::fs::read_dir(from)? {
+        let entry = entry?;
         let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy(&entry.path(), &to)
+        if entry.file_type()?.is_dir() {
+            copy_files(&entry.path(), &to)?
         } else {
-            std::fs::copy(entry.path(), to).map(|_| ()).unwrap()
+            std::fs::copy(entry.path(), to).map(drop)?
         }
     }
+    Ok(())
+}
+
+/// The files of a folder, with how long each is and when it was written.
+fn listing(folder: &Path) -> BTreeMap<PathBuf, (u64, SystemTime)> {
+    let mut files = BTreeMap::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.metadata() {
+            Ok(found) if found.is_dir() => files.extend(listing(&entry.path())),
+            Ok(found) => _ = files.insert(entry.path(), (found.len(), found.modified().unwrap())),
+            // It is gone since: another look finds another list.
+            Err(_) => {}
+        }
+    }
+    files
 }
 
 proptest! {
