@@ -94,7 +94,7 @@ impl Planner<'_> {
         let (detail, remedy) = match error.find_root() {
             DataFusionError::NotImplemented(_) => (
                 format!("`{name}` cannot be computed over {types}"),
-                format!("cast what it takes to another type, as in {name}(CAST(x AS {}))", other_type(name)),
+                format!("cast what it takes to another type, as in {name}({})", cast_of(name)),
             ),
             _ => (format!("`{name}` cannot be computed: {}", error.strip_backtrace()), "correct what it takes".into()),
         };
@@ -173,9 +173,9 @@ impl Planner<'_> {
     }
 }
 
-/// A type over which an aggregate can be computed.
-fn other_type(aggregate: &str) -> &'static str {
-    if aggregate == "approx_distinct" { "TEXT" } else { "BIGINT" }
+/// An argument over which an aggregate can be computed.
+fn cast_of(aggregate: &str) -> &'static str {
+    if aggregate == "approx_distinct" { "CAST(x AS TEXT)" } else { "CAST(x AS BIGINT)" }
 }
 
 fn with_place(columns: &SchemaRef, needs_place: bool) -> SchemaRef {
