@@ -184,11 +184,7 @@ async fn compare(s: &Session, stage: &mut Stage) -> Result<(), Failure> {
     stage.step("Verification, at the same positions")?;
     let result = s.client.get("/v1/jobs/bpi/versions/2/verification").await?;
     stage.say(format!("both tables as of {}", positions(&result["positions"])))?;
-    if s.out.is_json() {
-        s.out.line(&result)?;
-    } else {
-        commands::show_verification(&s.out, &result, INDENT)?;
-    }
+    s.out.answer(&result, |out, result| commands::show_verification(out, result, INDENT))?;
     let changed = result["counts"]["changed"].as_u64().unwrap_or(0);
     stage.proof(
         result["verdict"] == "pass" && changed > 0,

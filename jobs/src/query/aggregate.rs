@@ -13,10 +13,10 @@ use arrow::compute::{concat_batches, filter_record_batch, take_record_batch};
 use arrow::datatypes::{Fields, Schema, SchemaRef};
 use datafusion::error::Result;
 use datafusion::execution::memory_pool::MemoryPool;
-use rekap_tables::Gathered;
+use rekap_tables::{Gathered, type_name};
 
 use super::chain::{Chain, FailedRow};
-use super::fit::{fitted, sql_name};
+use super::fit::fitted;
 use super::grouped::{Accumulators, Aggregate, Grouped, columns_of, selected};
 use super::records::{Change, FailedRecord, Records};
 use super::retention::Retention;
@@ -134,7 +134,7 @@ impl AggregateQuery {
         let (mut typed, mut failed) = (vec![], vec![]);
         for (column, field) in columns.zip(self.result.fields()) {
             let (column, too_large) = fitted(&column, field.data_type())?;
-            let detail = || format!("`{}` does not fit into {}", field.name(), sql_name(field.data_type()));
+            let detail = || format!("`{}` does not fit into {}", field.name(), type_name(field.data_type()));
             failed.extend(too_large.into_iter().map(|row| FailedRow { row, detail: detail() }));
             typed.push(column);
         }

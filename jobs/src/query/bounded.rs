@@ -26,9 +26,9 @@ const ITEM_BYTES: i128 = 8;
 const GROWING: [(&str, Grows); 8] = [
     ("repeat", Grows::Repeats),
     ("array_repeat", Grows::Repeats),
-    ("lpad", Grows::Fills { with: 1 }),
-    ("rpad", Grows::Fills { with: 1 }),
-    ("array_resize", Grows::Fills { with: ITEM_BYTES }),
+    ("lpad", Grows::Pads),
+    ("rpad", Grows::Pads),
+    ("array_resize", Grows::Resizes),
     ("replace", Grows::Replaces),
     ("range", Grows::Counts),
     ("generate_series", Grows::Counts),
@@ -48,8 +48,10 @@ pub fn bound_functions(session: &SessionContext) {
 enum Grows {
     /// The first argument, as often as the second says.
     Repeats,
-    /// So many bytes, as often as the second argument says.
-    Fills { with: i128 },
+    /// As many bytes as the second argument says.
+    Pads,
+    /// As many items as the second argument says.
+    Resizes,
     /// The third argument for each time that the second stands in the first.
     Replaces,
     /// An item for each step from the first argument to the second, by the third.
@@ -68,9 +70,9 @@ impl Grows {
                 let (sizes, times) = (of(0, sizes)?, of(1, numbers)?);
                 sum(&|row| at(&sizes, row, 0) * at(&times, row, 0).max(0))
             }
-            (Grows::Fills { with }, [_, _, ..]) => {
-                let times = of(1, numbers)?;
-                sum(&|row| at(&times, row, 0).max(0) * with)
+            (Grows::Pads | Grows::Resizes, [_, _, ..]) => {
+                let (many, of_each) = (of(1, numbers)?, if self == Grows::Pads { 1 } else { ITEM_BYTES });
+                sum(&|row| at(&many, row, 0).max(0) * of_each)
             }
             (Grows::Replaces, [_, _, _]) => {
                 let (whole, part, new) = (of(0, sizes)?, of(1, sizes)?, of(2, sizes)?);
@@ -181,7 +183,7 @@ impl ScalarUDFImpl for Bounded {
 
     fn invoke_with_args(&self, mut args: ScalarFunctionArgs) -> Result<ColumnarValue> {
         // Padding takes memory for a negative length as if it were endless.
-        if matches!(self.grows, Grows::Fills { with: 1 })
+        if self.grows == Grows::Pads
             && let Some(ColumnarValue::Array(lengths)) = args.args.get_mut(1)
             && let Some(numbers) = lengths.as_primitive_opt::<Int64Type>()
         {

@@ -24,17 +24,3 @@ fn beyond(decimals: &arrow::array::Decimal128Array, precision: u8) -> impl Itera
     let beyond = move |value: Option<i128>| value.is_some_and(|value| value >= bound || value <= -bound);
     decimals.iter().enumerate().filter(move |(_, value)| beyond(*value)).map(|(row, _)| row)
 }
-
-/// What SQL calls a type, where it is another name than Arrow's.
-pub(super) fn sql_name(ty: &DataType) -> String {
-    match ty {
-        DataType::Int64 => "bigint".into(),
-        DataType::UInt64 => "bigint unsigned".into(),
-        DataType::Int32 => "integer".into(),
-        DataType::Float64 => "double".into(),
-        DataType::Utf8 => "text".into(),
-        DataType::Timestamp(..) => "timestamp".into(),
-        DataType::Decimal128(precision, scale) => format!("decimal({precision}, {scale})"),
-        other => other.to_string(),
-    }
-}

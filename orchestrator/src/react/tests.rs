@@ -288,12 +288,18 @@ fn auto(version: u32) -> What {
     What::Deployed(Box::new(deployment(version, "auto = true")))
 }
 
-#[test]
-fn the_policy_auto_promotes_the_newest_version_and_no_older_one_that_is_ready() {
+/// Version 1 serves, 2 is left alone, and 3 comes with the policy.
+fn two_and_a_third_with_auto() -> World {
     let mut world = World::new([]);
     world.command(deployed(1));
     world.command(deployed(2));
     world.story.then(auto(3));
+    world
+}
+
+#[test]
+fn the_policy_auto_promotes_the_newest_version_and_no_older_one_that_is_ready() {
+    let mut world = two_and_a_third_with_auto();
     world.settle_but(3);
     assert!(world.story.job().versions[&2].ready_since.is_some());
     assert_eq!(world.roles(), ["Serving", "Candidate", "Candidate"], "nobody asked for version 2");
@@ -305,10 +311,7 @@ fn the_policy_auto_promotes_the_newest_version_and_no_older_one_that_is_ready() 
 
 #[test]
 fn the_policy_auto_promotes_no_older_version_when_the_newest_is_given_up() {
-    let mut world = World::new([]);
-    world.command(deployed(1));
-    world.command(deployed(2));
-    world.story.then(auto(3));
+    let mut world = two_and_a_third_with_auto();
     world.command(What::Aborted { version: 3 });
     assert_eq!(world.roles(), ["Serving", "Candidate", "Aborted"]);
 }

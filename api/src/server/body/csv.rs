@@ -11,8 +11,7 @@ use crate::Problem;
 
 /// The events of a body, or why a line makes none.
 pub(super) fn events(body: &[u8], topic: &Topic) -> Result<Vec<Result<Bytes, Violation>>, Problem> {
-    let text = std::str::from_utf8(body.strip_prefix("\u{feff}".as_bytes()).unwrap_or(body));
-    let text = text.map_err(|e| invalid(format!("byte {} is no UTF-8", e.valid_up_to())))?;
+    let text = std::str::from_utf8(body).map_err(|e| invalid(format!("byte {} is no UTF-8", e.valid_up_to())))?;
     let mut lines = Lines { text, line: 0 };
     let Some(head) = lines.next() else { return Ok(Vec::new()) };
     let names = head.map_err(|detail| invalid(format!("its first line: {detail}")))?;

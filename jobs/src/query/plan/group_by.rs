@@ -6,7 +6,7 @@ use arrow::datatypes::{Fields, Schema, SchemaRef};
 use datafusion::error::{DataFusionError, Result as PlanResult};
 use datafusion::logical_expr::expr::AggregateFunction;
 use datafusion::logical_expr::{Aggregate as AggregateNode, Expr, LogicalPlan};
-use rekap_tables::TableSchema;
+use rekap_tables::{TableSchema, type_name};
 
 use super::calls::{Taken, aggregate_of, arguments, function, state_columns};
 use super::{Planner, origin, output_column, place_in};
@@ -14,7 +14,6 @@ use crate::query::aggregate::{self, AggregateQuery};
 use crate::query::aggregates::{Accuracy, mergeable};
 use crate::query::branch::branches;
 use crate::query::chain::Chain;
-use crate::query::fit::sql_name;
 use crate::query::grouped::Aggregate;
 use crate::query::records::place_fields;
 use crate::query::refusal::Refusal;
@@ -89,7 +88,7 @@ impl Planner<'_> {
         let Err(error) = aggregate.try_out() else { return Ok(()) };
         let name = call.func.name();
         let types = aggregate.arguments.iter().take(call.params.args.len());
-        let types = types.filter_map(|argument| argument.data_type(input).ok()).map(|ty| sql_name(&ty));
+        let types = types.filter_map(|argument| argument.data_type(input).ok()).map(|ty| type_name(&ty));
         let types = types.collect::<Vec<_>>().join(", ");
         let (detail, remedy) = match error.find_root() {
             DataFusionError::NotImplemented(_) => (
