@@ -11,7 +11,7 @@ use crate::timestamp_type;
 
 /// How deep structs and lists may nest. A table of the cold tier says its columns in JSON, three levels for each struct, and readers of
 /// JSON take 128.
-const MAX_DEPTH: usize = 32;
+pub(crate) const MAX_DEPTH: usize = 32;
 
 /// The type of a column, by its SQL name.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

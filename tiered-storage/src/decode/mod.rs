@@ -27,6 +27,7 @@ mod tests;
 
 pub(crate) use avro::can_read;
 pub(crate) use codec::avro_schema;
+pub(crate) use column::MAX_DEPTH;
 pub use column::{Column, ColumnPlace, ColumnSpec, ColumnType, InvalidColumns};
 pub(crate) use decoder::DecodeCheck;
 pub use decoder::{DecodeFailure, DecodeStatus, Decoded, Decoder};

@@ -9,18 +9,18 @@
 //! | anything else, unions included | text that holds JSON |
 //!
 //! `null` beside one type only says what every column is anyway: it may be NULL. A local `$ref` is followed; a schema that contains
-//! itself ends in JSON where it comes round.
+//! itself ends in JSON where it comes round, and so does one that nests deeper than columns may.
 
 use serde_json::{Map, Value};
 
-use crate::decode::{Column, ColumnType};
+use crate::decode::{Column, ColumnType, MAX_DEPTH};
 
 /// Fields of one schema, all levels together. References can multiply a small schema without end; past this all is JSON.
 const MAX_FIELDS: usize = 10_000;
 
 /// The top-level fields of a schema, in the order in which they stand there.
 pub(super) fn of(root: &Value) -> Vec<Column> {
-    match (Reader { root, followed: Vec::new(), fields: 0 }).column_type(root) {
+    match (Reader { root, followed: Vec::new(), fields: 0, depth: 0 }).column_type(root) {
         ColumnType::Struct(columns) => columns,
         _ => Vec::new(),
     }
@@ -37,6 +37,8 @@ struct Reader<'a> {
     /// The references that lead here: following one again would never end.
     followed: Vec<&'a str>,
     fields: usize,
+    /// The structs and lists around this one, the root among them.
+    depth: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -76,12 +78,27 @@ impl<'a> Reader<'a> {
         if self.fields > MAX_FIELDS {
             return ColumnType::Json;
         }
-        ColumnType::Struct(fields.iter().map(|(name, schema)| Column::new(name, self.column_type(schema))).collect())
+        self.within(|inner| {
+            let columns = fields.iter().map(|(name, schema)| Column::new(name, inner.column_type(schema)));
+            ColumnType::Struct(columns.collect())
+        })
     }
 
     fn list(&mut self, schema: &'a Value) -> ColumnType {
         let items = schema.get("items").filter(|items| items.is_object() && schema.get("prefixItems").is_none());
-        items.map_or(ColumnType::Json, |items| ColumnType::List(Box::new(self.column_type(items))))
+        items
+            .map_or(ColumnType::Json, |items| self.within(|inner| ColumnType::List(Box::new(inner.column_type(items)))))
+    }
+
+    /// A struct or a list, if columns may nest so deep.
+    fn within(&mut self, nested: impl FnOnce(&mut Self) -> ColumnType) -> ColumnType {
+        if self.depth > MAX_DEPTH {
+            return ColumnType::Json;
+        }
+        self.depth += 1;
+        let ty = nested(self);
+        self.depth -= 1;
+        ty
     }
 
     /// `oneOf`, `anyOf` and `allOf` give a type when, `null` aside, all that they list have that same type.

@@ -89,6 +89,30 @@ fn references_that_multiply_come_to_an_end() {
 }
 
 #[test]
+fn what_nests_deeper_than_columns_may_is_json() {
+    let deep =
+        |levels: usize, of: fn(Value) -> Value| (0..levels).fold(json!({"type": "integer"}), |inner, _| of(inner));
+    let depth = |mut ty: &ColumnType| {
+        let mut levels = 0;
+        loop {
+            ty = match ty {
+                ColumnType::Struct(columns) => &columns[0].ty,
+                ColumnType::List(item) => item,
+                innermost => return (levels, innermost.clone()),
+            };
+            levels += 1;
+        }
+    };
+    for of in [
+        (|inner| json!({"type": "object", "properties": {"a": inner}})) as fn(Value) -> Value,
+        |inner| json!({"type": "array", "items": inner}),
+    ] {
+        assert_eq!(depth(&field_type(deep(32, of))), (32, ColumnType::Bigint));
+        assert_eq!(depth(&field_type(deep(33, of))), (32, ColumnType::Json));
+    }
+}
+
+#[test]
 fn what_is_no_schema_is_refused_with_its_place() {
     let at = |raw| TopicSchema::parse(raw).unwrap_err().at;
     assert_eq!(at(json!("string")), "");
