@@ -157,6 +157,20 @@ impl Orchestrator {
         self.change_version(job, version, by, decide::pause).await
     }
 
+    /// Pauses a version before anything reads, so that what it does to the process does not happen again. One that would not run stays
+    /// as it is.
+    pub(crate) async fn pause_at_start(&self, job: String, version: u32) -> Result<(), Rejection> {
+        let by = By { note: Some("paused at the start of the server".into()), ..By::rekap() };
+        let name = job.clone();
+        let decide = move |state: &State, _| {
+            let job = state.job(&name)?;
+            let runs = job.version(version)?.wants_runner();
+            Ok((if runs { decide::pause(job, version)? } else { None }, ()))
+        };
+        let paused = self.write(&by, &job, decide).await;
+        paused.inspect_err(|rejection| tracing::error!(job, version, %rejection, "cannot be paused at the start"))
+    }
+
     /// Lets a version that was paused or failed go on.
     pub async fn resume(self: &Arc<Self>, job: &str, version: u32, by: By) -> Result<Value, Rejection> {
         self.change_version(job, version, by, decide::resume).await

@@ -45,6 +45,8 @@ pub struct Config {
     pub export: Option<Export>,
     /// What replays may take.
     pub replay: ReplayLimits,
+    /// The versions that are paused before anything reads, by job and number.
+    pub pause: Vec<(String, u32)>,
 }
 
 /// The control plane of one Rekap.
@@ -76,7 +78,7 @@ pub struct Orchestrator {
 impl Orchestrator {
     /// Opens the catalog, opens the table of every live version, and sets the steward to work.
     pub async fn open(config: Config) -> Result<Arc<Self>, Rejection> {
-        let Config { catalog, log, tables, clock, memory, sql, export, replay } = config;
+        let Config { catalog, log, tables, clock, memory, sql, export, replay, pause } = config;
         let folder = catalog.clone();
         let book = blocking({
             let clock = clock.clone();
@@ -106,6 +108,9 @@ impl Orchestrator {
             stopping: watch::Sender::new(false),
             tasks: Mutex::default(),
         });
+        for (job, version) in pause {
+            orchestrator.pause_at_start(job, version).await?;
+        }
         orchestrator.open_tables().await;
         orchestrator.begin_recovery().await;
         let mut tasks = vec![steward::spawn(&orchestrator), steward::spawn_persist(&orchestrator)];

@@ -37,10 +37,10 @@ struct Rekap {
 
 impl Rekap {
     async fn open(folder: &Path) -> Self {
-        Self::open_with(folder, ReplayLimits::default()).await
+        Self::open_with(folder, ReplayLimits::default(), vec![]).await.unwrap()
     }
 
-    async fn open_with(folder: &Path, replay: ReplayLimits) -> Self {
+    async fn open_with(folder: &Path, replay: ReplayLimits, pause: Vec<(String, u32)>) -> Result<Self, Rejection> {
         let clock = Arc::new(SystemClock);
         let hot = EmbeddedLog::open(&folder.join("log"), clock.clone()).unwrap();
         let cold = ColdTier::open(&format!("file:{}", folder.join("cold").display()), clock.clone()).unwrap();
@@ -54,14 +54,15 @@ impl Rekap {
             sql: SqlLimits::default(),
             export: None,
             replay,
+            pause,
         };
         let topic: TopicName = "ticks".parse().unwrap();
         if hot.topic(&topic).await.is_err() {
             let config = TopicConfig { partitions: 2, ..TopicConfig::default() };
             hot.create_topic(&topic, config).await.unwrap();
         }
-        let orchestrator = Orchestrator::open(config).await.unwrap();
-        Rekap { hot, tables, orchestrator, topic, sent: AtomicU64::new(0) }
+        let orchestrator = Orchestrator::open(config).await?;
+        Ok(Rekap { hot, tables, orchestrator, topic, sent: AtomicU64::new(0) })
     }
 
     async fn stop(self) {
@@ -74,13 +75,7 @@ impl Rekap {
     /// Appends that many events, alternating between the partitions and two currencies.
     async fn send(&self, n: u64) {
         let first = self.sent.fetch_add(n, Ordering::SeqCst);
-        let event = |i: u64| {
-            let value =
-                format!(r#"{{"currency": "{}", "price": {i}}}"#, if i.is_multiple_of(3) { "EUR" } else { "USD" });
-            let partition = Some(Partition((i % 2) as u32));
-            NewRecord { partition, key: None, value: Some(value.into_bytes().into()), headers: vec![], timestamp: None }
-        };
-        self.hot.append(&self.topic, (first..first + n).map(event).collect(), None).await.unwrap();
+        self.hot.append(&self.topic, (first..first + n).map(tick).collect(), None).await.unwrap();
     }
 
     async fn deploy(&self, aggregate: &str, policy: &str) -> u32 {
@@ -127,6 +122,13 @@ impl Rekap {
         };
         until("every event is counted", counted).await;
     }
+}
+
+/// The event of that number.
+fn tick(i: u64) -> NewRecord {
+    let value = format!(r#"{{"currency": "{}", "price": {i}}}"#, if i.is_multiple_of(3) { "EUR" } else { "USD" });
+    let partition = Some(Partition((i % 2) as u32));
+    NewRecord { partition, key: None, value: Some(value.into_bytes().into()), headers: vec![], timestamp: None }
 }
 
 fn spec(aggregate: &str, policy: &str) -> JobSpec {
@@ -281,6 +283,32 @@ async fn after_a_restart_everything_goes_on_where_it_was() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_version_that_is_paused_at_the_start_reads_nothing_and_serves_what_it_has() {
+    let folder = tempfile::tempdir().unwrap();
+    let rekap = two_versions(folder.path()).await;
+    let (topic, before, sent) = (rekap.topic.clone(), rekap.read(), rekap.sent.load(Ordering::SeqCst));
+    rekap.stop().await;
+    let hot = EmbeddedLog::open(&folder.path().join("log"), Arc::new(SystemClock)).unwrap();
+    hot.append(&topic, (sent..sent + 10).map(tick).collect(), None).await.unwrap();
+    drop(hot);
+
+    let start = |version| Rekap::open_with(folder.path(), ReplayLimits::default(), vec![("bpi".to_owned(), version)]);
+    assert_eq!(start(7).await.map(drop).unwrap_err().code(), "UNKNOWN_VERSION");
+    let rekap = start(1).await.unwrap();
+    rekap.sent.store(sent + 10, Ordering::SeqCst);
+    let positions = |version| rekap.orchestrator.version("bpi", version).unwrap().positions;
+    let read = |at: Positions| at.iter().map(|(_, _, next)| next.get()).sum::<u64>();
+    until("the other version reads on", || read(positions(2)) == sent + 10).await;
+    assert_eq!(rekap.read(), before);
+    let page = rekap.orchestrator.history("bpi", 0, 1000).await.unwrap();
+    let paused = page.events.last().unwrap();
+    assert_eq!((paused.kind.as_str(), paused.actor.as_str()), ("version.paused", "rekap"));
+    rekap.orchestrator.resume("bpi", 1, By::actor("ann")).await.unwrap();
+    rekap.until_counted().await;
+    rekap.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_serving_table_that_is_lost_is_rebuilt_by_replay_and_nobody_reads_it_half_full() {
     let folder = tempfile::tempdir().unwrap();
     let rekap = two_versions(folder.path()).await;
@@ -429,7 +457,7 @@ async fn a_drill_that_a_crash_cuts_short_leaves_nothing_but_the_wish_for_another
 async fn a_server_that_stops_in_a_drill_stops_at_once_and_records_nothing_of_it() {
     let folder = tempfile::tempdir().unwrap();
     let limits = ReplayLimits { max_records_per_s: Some(1), cores: Some(1) };
-    let rekap = Rekap::open_with(folder.path(), limits).await;
+    let rekap = Rekap::open_with(folder.path(), limits, vec![]).await.unwrap();
     rekap.send(4).await;
     rekap.deploy("sum(price)", FAST).await;
     rekap.until_phase(1, Phase::Serving).await;

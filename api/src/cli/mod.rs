@@ -83,7 +83,9 @@ async fn run(global: Global, verb: Verb, out: Out) -> Result<ExitCode, Failure> 
     let session = Session { client, out };
     let s = &session;
     match verb {
-        Verb::Serve { config, insecure, log_format } => serve::serve(config.as_deref(), insecure, log_format).await,
+        Verb::Serve { config, insecure, log_format, pause } => {
+            serve::serve(config.as_deref(), insecure, log_format, pause).await
+        }
         Verb::Quickstart { keep } => crate::quickstart::run(out, keep).await,
         Verb::Topic(verb) => topics::topic(s, verb).await,
         Verb::Mirror(verb) => topics::mirror(s, verb).await,

@@ -5,15 +5,22 @@ use std::path::Path;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::args::VersionRef;
 use super::failure::Failure;
 use super::restarts;
 use crate::{Config, ConfigError, LogFormat, Rekap, StartError};
 
 /// Runs the server until it is told to stop (Ctrl-C or SIGTERM).
-pub(super) async fn serve(config: Option<&Path>, insecure: bool, log: Option<LogFormat>) -> Result<(), Failure> {
+pub(super) async fn serve(
+    config: Option<&Path>,
+    insecure: bool,
+    log: Option<LogFormat>,
+    pause: Vec<VersionRef>,
+) -> Result<(), Failure> {
     let mut config = Config::load(config, std::env::vars()).map_err(refused)?;
     log_to_stderr(log.unwrap_or(config.server.log));
     config.server.insecure = insecure;
+    config.pause = pause.into_iter().map(|of| (of.job, of.version)).collect();
     // A file that grows past the limit of this process is then an error like a full disk, and not its end.
     let _file_too_large = signal(SignalKind::from_raw(SIGXFSZ))?;
     let running = Rekap::start(config).await.map_err(|e| match e {

@@ -55,6 +55,9 @@ pub struct Config {
     pub notify: Vec<NotifyConfig>,
     /// Which machines the server may call.
     pub outgoing: OutgoingConfig,
+    /// The versions that are paused before anything reads, by job and number. Only said on the command line, never in a file.
+    #[serde(skip)]
+    pub pause: Vec<(String, u32)>,
 }
 
 /// `[replay]`.
@@ -244,6 +247,7 @@ impl Default for Config {
             schedules: Vec::new(),
             notify: Vec::new(),
             outgoing: OutgoingConfig::default(),
+            pause: Vec::new(),
         }
     }
 }

@@ -78,6 +78,7 @@ impl App {
             sql: config.sql_limits(),
             export,
             replay: config.replay_limits(),
+            pause: config.pause.clone(),
         });
         let orchestrator = orchestrator.await.map_err(no_catalog)?;
         // In a cluster others make topics, by the thousand, and delete them.

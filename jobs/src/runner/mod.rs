@@ -64,6 +64,8 @@ pub struct RunnerInit {
     pub pace: Pace,
     /// How fast it may read, until [`RunnerHandle::throttle`] says otherwise.
     pub throttle: Option<Throttle>,
+    /// It waits for [`RunnerHandle::resume`] before it reads anything.
+    pub paused: bool,
     /// The memory that all ranges of the process share; finite.
     pub memory: Arc<dyn MemoryPool>,
     /// The time of day.
@@ -80,6 +82,7 @@ impl Runner {
     pub fn spawn(init: RunnerInit) -> Result<RunnerHandle, TableError> {
         let control = Arc::new(Control::default());
         control.throttle(init.throttle);
+        control.pause(init.paused);
         let topics: Vec<Topic> = init.job.inputs().iter().map(|input| input.topic.clone()).collect();
         let bench = Bench {
             epoch: init.table.claim()?,

@@ -106,6 +106,7 @@ impl World {
             accepted_gaps: vec![],
             pace: Pace::default(),
             throttle: None,
+            paused: false,
             memory: Arc::new(GreedyMemoryPool::new(256 << 20)),
             clock: clock(),
             trigger: Arc::default(),

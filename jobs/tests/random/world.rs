@@ -74,6 +74,7 @@ impl World {
             accepted_gaps: vec![],
             pace: Pace { max_records, max_keys: max_records as usize, workers: 2 },
             throttle: None,
+            paused: false,
             memory: Arc::new(GreedyMemoryPool::new(256 << 20)),
             clock,
             trigger: Arc::default(),

@@ -156,6 +156,7 @@ impl Orchestrator {
             accepted_gaps: (*version.left_out).clone(),
             pace: Pace::of_replay(self.replay.cores),
             throttle: self.first_limit(None),
+            paused: false,
             memory: self.memory.clone(),
             clock: self.clock.clone(),
             // What a drill finds is nobody's news.

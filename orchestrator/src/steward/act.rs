@@ -97,14 +97,12 @@ impl Orchestrator {
             accepted_gaps: (*version.left_out).clone(),
             pace: if replays { Pace::of_replay(self.replay.cores) } else { Pace::default() },
             throttle: self.first_limit(version.max_records_per_s).filter(|_| replays),
+            paused: version.paused,
             memory: self.memory.clone(),
             clock: self.clock.clone(),
             trigger,
         });
         let runner = runner.map_err(|error| table_failed(key, &error))?;
-        if version.paused {
-            runner.pause();
-        }
         self.fleet.put(key.clone(), Member { runner: Some(Arc::new(runner)), ..member });
         self.tell_actions(&key.0);
         Ok(())

@@ -11,8 +11,8 @@ use super::{ROOMS, read, sources, tracked};
 const PAGES: &str = "docs/runbooks";
 
 /// Pages about operations, and the index.
-const NO_CODE: [&str; 8] =
-    ["README", "drill", "groups", "mirror-behind", "promote", "replay", "rollback", "stuck-replay"];
+const NO_CODE: [&str; 9] =
+    ["README", "crash-loop", "drill", "groups", "mirror-behind", "promote", "replay", "rollback", "stuck-replay"];
 
 /// Where capitals are headings of tables, words of SQL, currencies, files of git, AWS's variables, or a double's failure.
 const NO_CODES_WITHIN: [&str; 10] = [

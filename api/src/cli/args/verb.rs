@@ -25,6 +25,9 @@ pub(in crate::cli) enum Verb {
         /// How the log on the error stream is written [default: `log` of [server], or text]
         #[arg(long, value_enum)]
         log_format: Option<crate::LogFormat>,
+        /// Pause JOB@N before anything reads: a version that ends the server (may be repeated)
+        #[arg(long, value_name = "JOB@N")]
+        pause: Vec<VersionRef>,
     },
     /// See the whole loop in half a minute, with nothing set up
     Quickstart {
