@@ -65,7 +65,9 @@ pub(super) async fn append(s: &Session, how: How<'_>) -> Result<(), Failure> {
         return Err(Failure::Folder(what, "a .csv or packed file goes as a whole: leave --skip out, or unpack it"));
     } else {
         let whole = tokio::fs::read(file).await.map_err(named(file, NAME_A_FILE))?;
-        vec![send(s, topic, form, &how.key.unwrap_or_else(fresh), whole).await?]
+        let (key, all) = (how.key.unwrap_or_else(fresh), Piece::default());
+        let sent = send(s, topic, form, &key, whole).await;
+        vec![sent.map_err(|failure| Stopped { topic, file, skip: 0, key: &key, piece: &all }.tell(failure))?]
     };
     let appended = answers.iter().filter_map(|answer| answer["appended"].as_u64()).sum();
     let all = json!({"appended": appended, "requests": answers});
@@ -125,7 +127,7 @@ async fn send(s: &Session, topic: &str, form: Form, key: &str, events: Vec<u8>) 
     s.client.json(request.body(Body::from(events))).await
 }
 
-/// Some lines of a file that go in one request.
+/// Some lines of a file that go in one request; without any it stands for the whole of a file that has no lines to go by.
 #[derive(Debug, Default)]
 struct Piece {
     /// How many lines of the file come before it.
@@ -192,10 +194,10 @@ impl Stopped<'_> {
                 self.again(&problem, detail, remedy).into()
             }
             // Whoever has no server at all is to hear of that alone.
-            Failure::Unreachable { url, reason } if self.piece.after > self.skip => {
+            Failure::Unreachable { url, reason, sent } if sent || self.piece.after > self.skip => {
                 let command = format!("{} --key {}", self.command(), self.key);
                 let reason = format!("{reason}; {}; {}: go on with `{command}`", self.landed(), self.perhaps());
-                Failure::Unreachable { url, reason }
+                Failure::Unreachable { url, reason, sent }
             }
             other => other,
         }
@@ -253,7 +255,11 @@ impl Stopped<'_> {
 
     /// What may have landed too.
     fn perhaps(&self) -> String {
-        format!("unless lines {} to {} landed and only the answer was lost", self.piece.after + 1, self.piece.last())
+        let what = match self.piece.lines {
+            0 => "it".to_owned(),
+            _ => format!("lines {} to {}", self.piece.after + 1, self.piece.last()),
+        };
+        format!("unless {what} landed and only the answer was lost")
     }
 
     /// How to go on, once what is in the way is gone.

@@ -114,7 +114,7 @@ impl Client {
         while let Some(deeper) = reason.source() {
             reason = deeper;
         }
-        Failure::Unreachable { url: self.url.clone(), reason: reason.to_string() }
+        Failure::Unreachable { url: self.url.clone(), reason: reason.to_string(), sent: !error.is_connect() }
     }
 }
 

@@ -11,12 +11,14 @@ use crate::Problem;
 pub(crate) enum Failure {
     /// The server refused or failed.
     Server(Problem),
-    /// There is no server to talk to.
+    /// There is no server to talk to, or its answer did not come.
     Unreachable {
         /// Where it was looked for.
         url: String,
         /// Why it cannot be reached.
         reason: String,
+        /// The request may have come to it.
+        sent: bool,
     },
     /// It did not happen in the time allowed.
     TimedOut(String),
@@ -52,7 +54,7 @@ impl Failure {
         };
         match self {
             Failure::Server(problem) => problem.clone(),
-            Failure::Unreachable { url, reason } => own(
+            Failure::Unreachable { url, reason, .. } => own(
                 "UNREACHABLE",
                 &format!("{url}: {reason}"),
                 "start the server with `rekap serve`, or say where it is with --url or REKAP_URL",
@@ -121,7 +123,8 @@ mod tests {
 
     #[test]
     fn only_what_a_server_answered_has_a_status() {
-        let dead = Failure::Unreachable { url: "http://127.0.0.1:1".into(), reason: "refused".into() }.json();
+        let dead =
+            Failure::Unreachable { url: "http://127.0.0.1:1".into(), reason: "refused".into(), sent: false }.json();
         assert_eq!((&dead["code"], dead.get("status")), (&"UNREACHABLE".into(), None));
         let refused = Failure::Server(Problem::unprocessable("INVALID_SQL", "", "")).json();
         assert_eq!(refused["status"], 422);

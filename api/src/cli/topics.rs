@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use super::Session;
@@ -172,8 +173,9 @@ async fn read(
 async fn drain(s: &Session, topic: &str, partition: u64, from: &mut String, left: &mut u64) -> Result<(), Failure> {
     while *left > 0 {
         let limit = PAGE.min(*left);
-        let path = format!("/v1/topics/{topic}/records?partition={partition}&from={from}&limit={limit}");
-        let page = s.client.get(&path).await?;
+        let request = s.client.request(Method::GET, &format!("/v1/topics/{topic}/records"));
+        let query = [("partition", partition.to_string()), ("from", from.clone()), ("limit", limit.to_string())];
+        let page = s.client.json(request.query(&query)).await?;
         let records = page["records"].as_array().map_or(&[][..], Vec::as_slice);
         records.iter().try_for_each(|record| print_record(&s.out, record))?;
         *left -= (records.len() as u64).min(*left);

@@ -18,6 +18,8 @@ const EVERY: Duration = Duration::from_millis(100);
 const WAY: [&str; 6] = ["Registered", "Replaying", "CatchingUp", "Verifying", "Ready", "Serving"];
 /// The phases that a version never leaves by itself.
 const ENDS: [&str; 3] = ["Failed", "Aborted", "Retired"];
+/// The phase of a version that has served and can again; it was ready on its way there.
+const STANDBY: &str = "Standby";
 
 /// `rekap watch`: until the version serves, is ready or has ended; a job's newest version.
 pub(super) async fn watch(s: &Session, target: Target) -> Result<(), Failure> {
@@ -58,13 +60,14 @@ async fn drawn(s: &Session, version: &VersionRef) -> Result<(), Failure> {
 
 /// A version that will not get any further.
 fn ended(version: &VersionRef, phase: &str, view: &Value) -> Failure {
-    Failure::Failed(format!("{}@{} is {phase}: {}", version.job, version.version, cell(&view["reason"])))
+    let reason = if view["reason"].is_null() { String::new() } else { format!(": {}", cell(&view["reason"])) };
+    Failure::Failed(format!("{}@{} is {phase}{reason}", version.job, version.version))
 }
 
 /// `rekap wait`.
 pub(super) async fn wait(s: &Session, version: &VersionRef, phase: &str, timeout: Duration) -> Result<(), Failure> {
     let known = |name: &&str| name.eq_ignore_ascii_case(phase);
-    let others = ["Standby", "Paused"];
+    let others = [STANDBY, "Paused"];
     let all = WAY.iter().chain(&ENDS).chain(&others);
     let Some(phase) = all.clone().copied().find(|name| known(name)) else {
         let all = all.copied().collect::<Vec<_>>().join(", ");
@@ -101,7 +104,8 @@ pub(crate) async fn until(
             shown.done(version)?;
             return Ok(view);
         }
-        if ENDS.contains(&now.as_str()) {
+        // A standby serves again when somebody rolls back to it, which is nothing to wait for without a time.
+        if ENDS.contains(&now.as_str()) || (now == STANDBY && deadline.is_none()) {
             shown.done(version)?;
             return Err(ended(version, &now, &view));
         }
@@ -124,7 +128,7 @@ pub(crate) enum Told {
 
 /// True when a version in phase `now` has been, or is, in `wanted`.
 fn has_come_to(now: &str, wanted: &str) -> bool {
-    let rank = |phase: &str| WAY.iter().position(|step| *step == phase);
+    let rank = |phase: &str| WAY.iter().position(|step| *step == if phase == STANDBY { "Ready" } else { phase });
     now == wanted || matches!((rank(now), rank(wanted)), (Some(now), Some(wanted)) if now >= wanted)
 }
 
@@ -192,6 +196,7 @@ mod tests {
     #[test]
     fn a_version_that_serves_has_been_ready() {
         assert!(has_come_to("Serving", "Ready") && has_come_to("Ready", "Ready") && has_come_to("Standby", "Standby"));
+        assert!(has_come_to("Standby", "Ready") && !has_come_to("Standby", "Serving"));
         assert!(!has_come_to("Verifying", "Ready") && !has_come_to("Failed", "Ready"));
     }
 

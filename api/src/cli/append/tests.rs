@@ -44,10 +44,14 @@ fn of_the_first_piece_nothing_was_appended_and_what_was_skipped_stays_skipped() 
 #[test]
 fn where_nobody_knows_whether_a_piece_landed_its_key_is_told() {
     let piece = piece(50, 50, "1\n2\n");
-    let lost = Failure::Unreachable { url: "u".into(), reason: "broke off".into() };
-    let told = stopped(0, &piece).tell(lost).problem();
+    let lost = |sent| Failure::Unreachable { url: "u".into(), reason: "broke off".into(), sent };
+    let told = stopped(0, &piece).tell(lost(true)).problem();
     assert!(told.detail.contains("unless lines 51 to 52 landed"), "{}", told.detail);
     assert!(told.detail.contains("--skip 50 --key k-1"), "{}", told.detail);
+    let whole = stopped(0, &Piece::default()).tell(lost(true)).problem();
+    assert!(whole.detail.contains("unless it landed") && whole.detail.contains("ndjson --key k-1"), "{}", whole.detail);
+    let never_sent = stopped(0, &Piece::default()).tell(lost(false)).problem();
+    assert!(!never_sent.detail.contains("--key"), "{}", never_sent.detail);
     let failed = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "STORE_FAILED", "no room", "make room");
     let told = stopped(0, &piece).tell(failed.into()).problem();
     assert!(told.remedy.starts_with("make room; ") && told.remedy.contains("--skip 50 --key k-1"), "{}", told.remedy);
