@@ -90,7 +90,7 @@ async fn a_cluster_is_tried_out_with_one_record_and_hazards_are_told() {
     let kafka = tokio::task::spawn_blocking(Kafka::shared).await.expect("no panic within");
     let (_, told) = doctor(&kafka.setup()).await;
     let passed = named(&told, "pass");
-    for check in ["kafka-reachable", "kafka-topics", "kafka-write", "kafka-clock"] {
+    for check in ["kafka-reachable", "kafka-topics", "kafka-version", "kafka-write", "kafka-clock"] {
         assert!(passed.iter().any(|name| name == check), "{check}: {told:#}");
     }
     let strict = format!("{}[mirror]\ntopics = [\"no-such-topic\"]\n", kafka.setup().toml);

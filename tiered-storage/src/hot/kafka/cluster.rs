@@ -80,7 +80,7 @@ impl Cluster {
         Ok(found.topics().iter().filter_map(|topic| topic.name().parse().ok()).collect())
     }
 
-    /// Describes topics; one that there is not is left out.
+    /// Describes topics; one that there is not is left out. Topics without ids are refused: their lives could not be told apart.
     pub(super) async fn describe(
         self: &Arc<Self>,
         names: Vec<TopicName>,
@@ -92,7 +92,14 @@ impl Cluster {
             parts.collect::<Result<Vec<_>, _>>()
         });
         let described = described.await.map_err(|(code, said)| self.unanswered("describing topics of", code, &said))?;
-        Ok(described.into_iter().flatten().collect())
+        let described: Vec<_> = described.into_iter().flatten().collect();
+        match described.iter().find(|(_, found)| !found.has_id()) {
+            None => Ok(described),
+            Some((name, _)) => Err(LogError::Invalid(format!(
+                "the brokers at {} give topic `{name}` no id, as brokers before Kafka 2.8 do; use newer ones",
+                self.bootstrap
+            ))),
+        }
     }
 
     /// One topic, if there is one of that name.

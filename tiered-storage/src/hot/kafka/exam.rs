@@ -27,6 +27,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Retention below this many times the age at which the mirror takes records leaves no room for an outage.
 const RETENTION_TIMES: u32 = 10;
 
+/// What is tried once the cluster is reached.
+const OTHERS: [&str; 7] = [
+    "kafka-topics",
+    "kafka-version",
+    "kafka-rights",
+    "kafka-durability",
+    "kafka-retention",
+    "kafka-write",
+    "kafka-clock",
+];
+
 /// How many topics a finding names.
 const NAMED: usize = 5;
 
@@ -58,9 +69,7 @@ pub async fn examine_kafka(exam: KafkaExam) -> Vec<Finding> {
         Ok(connected) => connected,
         Err(e) => {
             let failed = Finding::fail("kafka-reachable", e.to_string(), "correct `[log]`, or start the brokers");
-            let rest =
-                ["kafka-topics", "kafka-rights", "kafka-durability", "kafka-retention", "kafka-write", "kafka-clock"];
-            return std::iter::once(timed(began, failed)).chain(rest.map(Finding::skipped)).collect();
+            return std::iter::once(timed(began, failed)).chain(OTHERS.map(Finding::skipped)).collect();
         }
     };
     let detail = format!("cluster {}: {}", cluster.id(), brokers.join(", "));
@@ -68,6 +77,8 @@ pub async fn examine_kafka(exam: KafkaExam) -> Vec<Finding> {
     let began = Instant::now();
     let (found, names) = topics(&cluster, &exam.topics).await;
     findings.push(timed(began, found));
+    let began = Instant::now();
+    findings.push(timed(began, version(&cluster, &names).await));
     let began = Instant::now();
     findings.push(timed(began, rights(&cluster, &names).await));
     let began = Instant::now();
@@ -112,6 +123,22 @@ async fn topics(cluster: &Arc<Cluster>, patterns: &[String]) -> (Finding, Vec<To
         ),
     };
     (finding, found)
+}
+
+/// Whether the brokers are new enough. Their protocol tells no version, only what they can: topics have ids since Kafka 2.8, and all else
+/// that the log needs is older.
+async fn version(cluster: &Arc<Cluster>, names: &[TopicName]) -> Finding {
+    const CHECK: &str = "kafka-version";
+    let (_, client) = rdkafka::util::get_rdkafka_version();
+    match cluster.describe(names.iter().take(1).cloned().collect()).await {
+        Ok(described) if described.is_empty() => {
+            Finding::pass(CHECK, format!("librdkafka {client}; there is no topic yet to tell the brokers' version by"))
+        }
+        Ok(_) => Finding::pass(CHECK, format!("the brokers are of Kafka 2.8 or newer; librdkafka {client}")),
+        Err(e) => {
+            Finding::fail(CHECK, e.to_string(), "use brokers of Kafka 2.8 or newer, and allow Describe on the topics")
+        }
+    }
 }
 
 /// What this principal may do.

@@ -28,6 +28,13 @@ pub(in crate::hot::kafka) struct Described {
     pub(in crate::hot::kafka) led: bool,
 }
 
+impl Described {
+    /// False of what brokers say that know no ids of topics.
+    pub(in crate::hot::kafka) fn has_id(&self) -> bool {
+        self.id != [0; 16]
+    }
+}
+
 /// Which offset of a partition is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::hot::kafka) enum At {
