@@ -24,6 +24,7 @@ mod retention;
 mod schema;
 mod schema_registry;
 pub mod steps;
+mod to_the_end;
 mod topic;
 #[cfg(test)]
 mod world;
@@ -51,4 +52,5 @@ pub use positions::{InvalidPositions, Positions};
 pub use retention::{Retention, RetentionPolicy};
 pub use schema::{Compatibility, IncompatibleSchema, InvalidSchema, TopicSchema, Validator, Violation};
 pub use schema_registry::{RegistrySettings, SchemaRegistry};
+pub use to_the_end::to_the_end;
 pub use topic::{Incarnation, InvalidTopicConfig, InvalidTopicName, Topic, TopicConfig, TopicName};

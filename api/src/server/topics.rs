@@ -10,7 +10,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use rekap_tiered_storage::{
     Compatibility, Extent, Format, HeldBack, InvalidTopicConfig, LogError, Offset, OffsetRange, Partition, Positions,
-    Timestamp, Topic, TopicConfig, TopicName, TopicSchema, Wire,
+    Timestamp, Topic, TopicConfig, TopicName, TopicSchema, Wire, to_the_end,
 };
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::{Value, json};
@@ -368,8 +368,13 @@ pub(super) async fn mirror_topic(
     command: Command<Nothing>,
 ) -> Result<Answer<impl Serialize>, Problem> {
     let topic = app.topic(&name).await?;
-    app.mirror().flush(&topic.name).await?;
-    let (of, topic) = (topic.name.clone(), view(&app, topic).await?);
-    app.orchestrator().topic_mirrored(&of, topic.mirrored_to(&of), &command.by()).await?;
-    Ok(Answer(topic))
+    let by = command.by();
+    // A client that goes away neither ends the round under way nor keeps it out of the audit trail.
+    let mirrored = async move {
+        app.mirror().flush(&topic.name).await?;
+        let (of, topic) = (topic.name.clone(), view(&app, topic).await?);
+        app.orchestrator().topic_mirrored(&of, topic.mirrored_to(&of), &by).await?;
+        Ok::<_, Problem>(Answer(topic))
+    };
+    to_the_end(mirrored).await
 }

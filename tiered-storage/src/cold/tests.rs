@@ -94,6 +94,22 @@ async fn a_table_of_a_newer_format_is_refused() {
 }
 
 #[tokio::test]
+async fn a_table_that_became_newer_is_refused_each_time_and_never_written_on() {
+    let world = World::new().await;
+    let cold = world.cold().await.unwrap();
+    let now = crate::Clock::now(world.clock.as_ref());
+    assert_eq!(cold.commit(&commit(&cold, 3, now)).await.unwrap(), CommitOutcome::Committed);
+    let mut metadata = world.actions(1, "metaData").remove(0);
+    metadata["configuration"][layout::FORMAT_PROPERTY] = json!("2");
+    std::fs::write(world.log_entry(2), json!({ "metaData": metadata }).to_string()).unwrap();
+    for _ in 0..3 {
+        let refused = cold.commit(&commit(&cold, 9, now)).await;
+        assert!(matches!(refused, Err(LogError::NewerFormat { found: 2, .. })), "{refused:?}");
+    }
+    assert!(!world.log_entry(3).exists(), "nothing is written on what is not understood");
+}
+
+#[tokio::test]
 async fn a_table_that_someone_else_wrote_into_is_refused_and_says_how_to_go_on() {
     let mut world = World::new().await;
     world.append(0, 3).await;

@@ -66,17 +66,21 @@ impl ColdTopic {
         }
     }
 
-    /// Loads the newest version and publishes its coverage. A table that is not there yet is an empty coverage.
+    /// Loads the newest version and publishes its coverage. A table that is not there yet is an empty coverage. Both move together or not
+    /// at all: a table that was newer than its coverage would take commits that were planned on what it held before.
     pub(super) async fn load(&self, table: &mut DeltaTable) -> Result<(), LogError> {
         if table.version().is_none()
             && !table.verify_deltatable_existence().await.map_err(|e| self.failed("finding", e))?
         {
             return Ok(());
         }
-        table.update_state().await.map_err(|e| self.failed("loading", e))?;
-        let state = table.snapshot().map_err(|e| self.failed("loading", e))?;
+        // A copy (it shares what it holds): whoever fails, or is dropped, below leaves the table as it was.
+        let mut newest = table.clone();
+        newest.update_state().await.map_err(|e| self.failed("loading", e))?;
+        let state = newest.snapshot().map_err(|e| self.failed("loading", e))?;
         let (seen, version) = (self.coverage.borrow().version, state.version());
         if seen == Some(version) {
+            *table = newest;
             return Ok(());
         }
         let coverage = read_coverage(state, &self.store)?;
@@ -85,6 +89,7 @@ impl ColdTopic {
         let entries = (unsure..=version).map(layout::log_entry).collect();
         self.store.sync_all(entries).await?;
         self.coverage.send_replace(Arc::new(coverage));
+        *table = newest;
         Ok(())
     }
 

@@ -172,6 +172,30 @@ async fn a_mirror_that_dies_at_any_step_neither_loses_nor_doubles() {
     assert!(polls > 5, "a round has steps to die at: {polls}");
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_flush_that_is_dropped_at_any_step_leaves_its_process_able_to_go_on() {
+    let mut finished = false;
+    let mut polls = 0;
+    while !finished {
+        let mut world = World::new().await;
+        let mirror = mirror(&world);
+        world.append(0, 10).await;
+        mirror.flush(&world.topic.name).await.unwrap();
+        world.append(0, 20).await;
+        finished = die_after(polls, mirror.flush(&world.topic.name)).await;
+        // What differs is in the way of a round that would only repeat the one before.
+        world.append(0, 5).await;
+        for _ in 0..2 {
+            mirror.flush(&world.topic.name).await.unwrap();
+        }
+        assert_eq!(world.mirrored_to().await, world.hot_ends().await, "after {polls} polls");
+        world.trim(0, 35).await;
+        world.check_complete().await;
+        polls += 1;
+    }
+    assert!(polls > 5, "a flush has steps to be dropped at: {polls}");
+}
+
 #[tokio::test]
 async fn the_background_mirrors_what_is_due_by_itself() {
     let mut world = World::new().await;
