@@ -8,7 +8,8 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex};
 
 use arrow::array::{ArrayRef, AsArray, Int8Array, Int64Array, RecordBatch};
-use arrow::compute::kernels::cmp::eq;
+use arrow::compute::and;
+use arrow::compute::kernels::cmp::{eq, gt_eq, lt};
 use arrow::datatypes::{DataType, Field, Int8Type, Int64Type, SchemaRef};
 use futures::stream::BoxStream;
 use futures::{StreamExt as _, TryStreamExt as _};
@@ -19,7 +20,7 @@ use parquet::arrow::arrow_reader::{
 };
 use parquet::arrow::async_reader::ParquetRecordBatchStreamBuilder;
 use parquet::errors::ParquetError;
-use parquet::file::metadata::{PageIndexPolicy, RowGroupMetaData};
+use parquet::file::metadata::{ColumnChunkMetaData, PageIndexPolicy, RowGroupMetaData};
 use parquet::file::statistics::Statistics;
 
 use super::coverage::ColdFile;
@@ -140,9 +141,12 @@ impl FileReader {
         let mut roots = columns.envelope.clone();
         roots.extend((!self.file.is_dense()).then_some(OFFSET));
         let mask = self.mask(&roots, &columns.data);
+        // Where records were refused their values are read besides, for those of each batch.
+        let refused = self.file.undecodable > 0 && roots.contains(&DECODED);
+        roots.extend(refused.then_some(VALUE));
         let stream = self
             .builder()
-            .with_batch_size(self.batch_rows(&mask))
+            .with_batch_size(self.batch_rows(&self.mask(&roots, &columns.data)))
             .with_projection(mask)
             .with_row_selection(self.selection(range))
             .build()
@@ -187,13 +191,20 @@ impl FileReader {
 
     /// The records in `range` that the file's decoder refused, with their offsets and values.
     pub(crate) async fn undecodable(&self, range: OffsetRange) -> Result<Vec<Rows>, LogError> {
-        let status = self.mask(&[DECODED], &[]);
-        let refused = ArrowPredicateFn::new(status, |batch| {
-            eq(batch.column(0).as_primitive::<Int8Type>(), &Int8Array::new_scalar(UNDECODABLE))
+        let column = |batch: &RecordBatch, name: &str| batch.column_by_name(name).expect("asked for").clone();
+        let refused = ArrowPredicateFn::new(self.mask(&[OFFSET, DECODED], &[]), move |batch| {
+            let (status, offsets) = (column(&batch, DECODED), column(&batch, OFFSET));
+            let offsets = offsets.as_primitive::<Int64Type>();
+            let from = gt_eq(offsets, &Int64Array::new_scalar(range.from.as_i64()))?;
+            let to = lt(offsets, &Int64Array::new_scalar(range.to.as_i64()))?;
+            let refused = eq(status.as_primitive::<Int8Type>(), &Int8Array::new_scalar(UNDECODABLE))?;
+            and(&refused, &and(&from, &to)?)
         });
+        let mask = self.mask(&[OFFSET, VALUE], &[]);
         let stream = self
             .builder()
-            .with_projection(self.mask(&[OFFSET, VALUE], &[]))
+            .with_batch_size(self.batch_rows(&mask))
+            .with_projection(mask)
             .with_row_selection(self.selection(range))
             .with_row_filter(RowFilter::new(vec![Box::new(refused)]))
             .build()
@@ -229,10 +240,7 @@ impl FileReader {
     fn batch_rows(&self, mask: &ProjectionMask) -> usize {
         let groups = self.footer.metadata().row_groups().iter();
         let columns = groups.flat_map(|group| group.columns().iter().enumerate());
-        let bytes: u64 = columns
-            .filter(|(i, _)| mask.leaf_included(*i))
-            .map(|(_, leaf)| leaf.uncompressed_size().max(0) as u64)
-            .sum();
+        let bytes: u64 = columns.filter(|(i, _)| mask.leaf_included(*i)).map(|(_, leaf)| decoded_bytes(leaf)).sum();
         let fitting = (BATCH_BYTES * self.file.records).checked_div(bytes).unwrap_or(u64::MAX);
         (fitting.min(BATCH_ROWS as u64) as usize).max(1)
     }
@@ -262,6 +270,11 @@ impl FileReader {
         }
         rows
     }
+}
+
+/// About how many bytes a column chunk has once it is decoded: each text of a dictionary as often as it stands there.
+fn decoded_bytes(leaf: &ColumnChunkMetaData) -> u64 {
+    leaf.uncompressed_size().max(leaf.unencoded_byte_array_data_bytes().unwrap_or(0)).max(0) as u64
 }
 
 /// The least and the greatest value of a column of 64 bits in a row group.

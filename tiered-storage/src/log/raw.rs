@@ -68,7 +68,7 @@ impl Log {
         let mut at = range.from;
         while at < range.to && !answer.is_full() {
             let left = OffsetRange { from: at, to: range.to };
-            let batch = self.hot.read(topic, partition, left, ANSWER_BYTES).await?;
+            let batch = self.read_on(topic, partition, left, ANSWER_BYTES).await?;
             at = batch.range.to;
             answer.add(Tier::Hot, batch);
         }

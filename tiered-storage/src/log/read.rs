@@ -94,6 +94,23 @@ impl Log {
         }
     }
 
+    /// Reads on in the hot tier, in a range that it was seen to hold. As the log's own `read`, but for one that ends just there by now,
+    /// since it lost its tail: that is [`LogError::OutOfRange`], not a batch that gets nobody any further.
+    pub(crate) async fn read_on(
+        &self,
+        topic: &Topic,
+        partition: Partition,
+        range: OffsetRange,
+        max_bytes: usize,
+    ) -> Result<LogBatch, LogError> {
+        let batch = self.hot.read(topic, partition, range, max_bytes).await?;
+        if !batch.range.is_empty() || range.is_empty() {
+            return Ok(batch);
+        }
+        let held = OffsetRange { from: range.from, to: range.from };
+        Err(LogError::OutOfRange { topic: topic.name.clone(), partition, asked: range.from, held })
+    }
+
     fn read_hot(
         self,
         topic: Topic,
@@ -105,7 +122,7 @@ impl Log {
             let mut at = range.from;
             while at < range.to {
                 let left = OffsetRange { from: at, to: range.to };
-                let batch = self.hot.read(&topic, partition, left, HOT_BATCH_BYTES).await?;
+                let batch = self.read_on(&topic, partition, left, HOT_BATCH_BYTES).await?;
                 at = batch.range.to;
                 let writers = self.writers(&read.decoder, batch.values()).await?;
                 yield read.decode_hot(&batch, &writers);

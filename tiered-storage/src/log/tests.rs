@@ -279,3 +279,57 @@ async fn nested_fields_and_lists_read_the_same_from_either_tier() {
     assert_eq!(read_lines(&world.log(), &world.topic, range(0, 6), &stored).await.len(), 6);
     world.check_complete().await;
 }
+
+/// The batches of partition 0 as one reads a column of them from the cold tier alone.
+async fn cold_batches(world: &World, column: &str) -> Vec<InputBatch> {
+    let decoder = decoder(world);
+    let at = decoder.columns().iter().position(|known| known.name == column).unwrap();
+    let read = read(decoder, &[at]);
+    let end = world.hot_ends().await[0];
+    world.trim(0, end).await;
+    let log = world.log();
+    let slice = log.slice(&world.topic, Partition(0), range(0, end)).await.unwrap();
+    log.read(slice, Arc::new(read)).try_collect().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_batch_is_bounded_by_what_a_dictionary_decodes_to() {
+    const RECORDS: usize = 2000;
+    let mut world = World::new().await;
+    for n in 0..RECORDS {
+        let name = ["a", "b", "c"][n % 3].repeat(20_000);
+        world.append_value(0, Some(json!({ "name": name }).to_string())).await;
+    }
+    world.flush(WHOLE).await;
+    let batches = cold_batches(&world, "name").await;
+    assert_eq!(batches.iter().map(|batch| batch.rows.num_rows()).sum::<usize>(), RECORDS);
+    let largest = batches.iter().map(|batch| batch.rows.num_rows()).max().unwrap();
+    assert!(largest * 20_000 < 17 << 20, "{largest} records in a batch");
+}
+
+#[tokio::test]
+async fn a_batch_is_bounded_by_the_values_of_the_records_that_were_refused() {
+    const RECORDS: usize = 500;
+    let mut world = World::new().await;
+    for _ in 0..RECORDS {
+        world.append_value(0, Some(json!({ "id": "x".repeat(100_000) }).to_string())).await;
+    }
+    world.flush(WHOLE).await;
+    let batches = cold_batches(&world, "id").await;
+    let refused = |batch: &InputBatch| batch.failures.iter().map(|failure| failure.value.len()).sum::<usize>();
+    assert_eq!(batches.iter().map(|batch| batch.failures.len()).sum::<usize>(), RECORDS);
+    let largest = batches.iter().map(refused).max().unwrap();
+    assert!(largest < 18 << 20, "{largest} bytes in a batch");
+}
+
+#[tokio::test]
+async fn a_log_that_ends_just_where_one_reads_on_is_no_endless_read() {
+    let mut world = World::new().await;
+    world.append(0, 200).await;
+    let log = world.log();
+    let slice = log.slice(&world.topic, Partition(0), range(100, 200)).await.unwrap();
+    world.hot.truncate(&world.topic.name, Partition(0), 100);
+    let plan = Arc::new(read(decoder(&world), &[0]));
+    let failed = log.read(slice, plan).try_collect::<Vec<_>>().await.unwrap_err();
+    assert!(!failed.to_string().is_empty(), "it ends, whatever it says");
+}
