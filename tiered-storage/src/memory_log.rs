@@ -31,7 +31,22 @@ struct State {
     topics: BTreeMap<TopicName, (Topic, BTreeMap<Partition, Part>)>,
 }
 
+/// From which offset on a partition cannot be read, and why.
+type Unreadable = (Partition, u64, fn() -> LogError);
+
+/// What a log can do to those who use it.
+#[derive(Default)]
+pub(crate) struct Faults {
+    /// Nothing is read there.
+    pub(crate) unreadable: Option<Unreadable>,
+    /// A record is appended to that topic whenever its ranges are looked at.
+    pub(crate) grows: Option<TopicName>,
+    /// No topic can be changed.
+    pub(crate) refuses_changes: bool,
+}
+
 pub(crate) struct MemoryLog {
+    pub(crate) faults: Mutex<Faults>,
     state: Mutex<State>,
     appended: watch::Sender<u64>,
     /// Offsets skipped after each record.
@@ -44,7 +59,12 @@ impl MemoryLog {
     }
 
     pub(crate) fn with_holes(holes: u64) -> Arc<Self> {
-        Arc::new(MemoryLog { state: Mutex::default(), appended: watch::Sender::new(0), holes })
+        Arc::new(MemoryLog {
+            faults: Mutex::default(),
+            state: Mutex::default(),
+            appended: watch::Sender::new(0),
+            holes,
+        })
     }
 
     fn with<T>(
@@ -91,6 +111,17 @@ impl HotLog for MemoryLog {
         })
     }
 
+    async fn double_retention(&self, topic: &Topic, limit_ms: u64) -> Result<Option<(u64, u64)>, LogError> {
+        if self.faults.lock().unwrap().refuses_changes {
+            return Err(LogError::store("changing a topic", "not now"));
+        }
+        self.with(&topic.name, |held, _| {
+            let raised = crate::hot::doubled(topic, held.config.retention_ms, limit_ms);
+            held.config.retention_ms = raised.map_or(held.config.retention_ms, |(_, to)| Some(to));
+            raised
+        })
+    }
+
     async fn delete_topic(&self, name: &TopicName) -> Result<(), LogError> {
         self.state.lock().unwrap().topics.remove(name);
         Ok(())
@@ -105,6 +136,11 @@ impl HotLog for MemoryLog {
     }
 
     async fn ranges(&self, name: &TopicName) -> Result<BTreeMap<Partition, HotRange>, LogError> {
+        if self.faults.lock().unwrap().grows.as_ref() == Some(name) {
+            let record =
+                NewRecord { partition: Some(Partition(0)), key: None, value: None, headers: vec![], timestamp: None };
+            self.append(name, vec![record], None).await?;
+        }
         let range = |part: &Part| HotRange { earliest: Offset::new(part.earliest), end: Offset::new(part.end) };
         self.with(name, |_, parts| parts.iter().map(|(p, part)| (*p, range(part))).collect())
     }
@@ -139,13 +175,19 @@ impl HotLog for MemoryLog {
         range: OffsetRange,
         _max_bytes: usize,
     ) -> Result<LogBatch, LogError> {
+        let unreadable = self.faults.lock().unwrap().unreadable.filter(|(faulty, ..)| *faulty == partition);
+        let readable = match unreadable {
+            Some((_, from, why)) if range.from.get() >= from => return Err(why()),
+            Some((_, from, _)) => Offset::new(from),
+            None => range.to,
+        };
         self.with(&topic.name, |_, parts| {
             let part = &parts[&partition];
             let held = OffsetRange::new(Offset::new(part.earliest), Offset::new(part.end));
             if range.from < held.from || range.from > held.to {
                 return Err(LogError::OutOfRange { topic: topic.name.clone(), partition, asked: range.from, held });
             }
-            let to = range.to.min(held.to);
+            let to = range.to.min(held.to).min(readable);
             let records: Vec<_> = part.records.range(range.from.get()..to.get()).take(READ_RECORDS + 1).collect();
             let to = records.get(READ_RECORDS).map_or(to, |(at, _)| Offset::new(**at));
             let records = &records[..records.len().min(READ_RECORDS)];

@@ -93,6 +93,7 @@ pub(crate) async fn read_all(log: &dyn HotLog, topic: &Topic, partition: Partiti
 /// Runs the whole suite; each part gets its own log.
 pub(crate) async fn run<F: Future<Output = Fresh>>(fresh: impl Fn() -> F) {
     topics_are_made_found_changed_and_deleted(&fresh().await).await;
+    retention_is_doubled_up_to_a_limit_and_nothing_else_changes(&fresh().await).await;
     a_topic_made_again_is_another_one(&fresh().await).await;
     records_come_back_as_they_were_appended(&fresh().await).await;
     keys_and_turns_choose_the_partition(&fresh().await).await;
@@ -123,6 +124,21 @@ async fn topics_are_made_found_changed_and_deleted(own: &Fresh) {
     assert!(matches!(log.topic(&own.name("a")).await, Err(LogError::UnknownTopic(_))));
     assert!(matches!(log.delete_topic(&own.name("a")).await, Err(LogError::UnknownTopic(_))));
     assert_eq!(own.topics().await, [b]);
+}
+
+async fn retention_is_doubled_up_to_a_limit_and_nothing_else_changes(own: &Fresh) {
+    let log = &*own.log;
+    let config = TopicConfig { retention_ms: Some(100_000), retention_bytes: Some(1 << 30), ..partitions(2) };
+    let first = log.create_topic(&own.name("t"), config.clone()).await.unwrap();
+    assert_eq!(log.double_retention(&first, 300_000).await.unwrap(), Some((100_000, 200_000)));
+    assert_eq!(log.double_retention(&first, 300_000).await.unwrap(), None, "it is not what the caller knows");
+    let second = log.topic(&own.name("t")).await.unwrap();
+    assert_eq!(second.config, TopicConfig { retention_ms: Some(200_000), ..config });
+    assert_eq!(log.double_retention(&second, 300_000).await.unwrap(), Some((200_000, 300_000)));
+    let third = log.topic(&own.name("t")).await.unwrap();
+    assert_eq!(log.double_retention(&third, 300_000).await.unwrap(), None, "that is the limit");
+    let kept = log.create_topic(&own.name("kept"), TopicConfig { retention_ms: None, ..partitions(1) }).await.unwrap();
+    assert_eq!(log.double_retention(&kept, 300_000).await.unwrap(), None);
 }
 
 async fn a_topic_made_again_is_another_one(own: &Fresh) {

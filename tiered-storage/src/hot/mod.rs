@@ -92,6 +92,11 @@ pub trait HotLog: Send + Sync + 'static {
     /// Replaces a topic's configuration. Partitions may only grow; the schema's compatibility is the caller's business.
     async fn alter_topic(&self, name: &TopicName, config: TopicConfig) -> Result<Topic, LogError>;
 
+    /// Doubles how long a topic's records are kept, at most to `limit_ms`, and changes nothing else of it. Answers what it was and what it
+    /// is; `None` where it is that long already, where records are kept for ever, or where it is not what `topic` says: somebody else
+    /// has just changed it.
+    async fn double_retention(&self, topic: &Topic, limit_ms: u64) -> Result<Option<(u64, u64)>, LogError>;
+
     /// Deletes a topic with its records.
     async fn delete_topic(&self, name: &TopicName) -> Result<(), LogError>;
 
@@ -184,4 +189,11 @@ pub trait HotLog: Send + Sync + 'static {
 
     /// Deletes the records below `before`. Nothing happens where they are gone already.
     async fn trim(&self, topic: &Topic, partition: Partition, before: Offset) -> Result<(), LogError>;
+}
+
+/// How long records are kept after doubling that, where it is as `topic` says: what it was and what it becomes; `None` where it stays.
+pub(crate) fn doubled(topic: &Topic, present_ms: Option<u64>, limit_ms: u64) -> Option<(u64, u64)> {
+    let present = present_ms.filter(|_| present_ms == topic.config.retention_ms)?;
+    let raised = present.saturating_mul(2).min(limit_ms);
+    (raised > present).then_some((present, raised))
 }

@@ -36,6 +36,7 @@ use self::read::Reader;
 use self::state::{PartitionState, TopicState, find};
 use self::store::Store;
 use self::writer::{Append, Command};
+use super::doubled;
 use crate::{
     AppendKey, Appended, Clock, HotLog, HotRange, Incarnation, LogBatch, LogError, NewRecord, Offset, OffsetRange,
     Partition, Timestamp, Topic, TopicConfig, TopicName, steps,
@@ -114,6 +115,11 @@ impl HotLog for EmbeddedLog {
         check(&config)?;
         let name = name.clone();
         self.change(move |store| alter(store, &name, config)).await
+    }
+
+    async fn double_retention(&self, topic: &Topic, limit_ms: u64) -> Result<Option<(u64, u64)>, LogError> {
+        let topic = topic.clone();
+        self.change(move |store| double_retention(store, &topic, limit_ms)).await
     }
 
     async fn delete_topic(&self, name: &TopicName) -> Result<(), LogError> {
@@ -262,6 +268,17 @@ fn alter(store: &Store, name: &TopicName, config: TopicConfig) -> Result<Topic, 
         state.partitions.resize(after, PartitionState::empty_at(Offset::ZERO));
     });
     Ok(topic)
+}
+
+fn double_retention(store: &Store, topic: &Topic, limit_ms: u64) -> Result<Option<(u64, u64)>, LogError> {
+    let present = find(&store.topics(), &topic.name)?.topic.clone();
+    if present.incarnation != topic.incarnation {
+        let (expected, found) = (topic.incarnation, present.incarnation);
+        return Err(LogError::Diverged { topic: present.name, expected, found });
+    }
+    let Some((from, to)) = doubled(topic, present.config.retention_ms, limit_ms) else { return Ok(None) };
+    alter(store, &present.name, TopicConfig { retention_ms: Some(to), ..present.config })?;
+    Ok(Some((from, to)))
 }
 
 fn unlink(store: &Store, name: &TopicName) -> Result<Incarnation, LogError> {

@@ -49,9 +49,10 @@ use self::once::Once;
 use self::producer::Producer;
 use self::registry::Registry;
 use self::watcher::Watcher;
+use super::doubled;
 use crate::{
     AppendKey, Appended, Clock, HeldBack, HotLog, HotRange, LogBatch, LogError, NewRecord, Offset, OffsetRange,
-    Partition, Positions, Timestamp, Topic, TopicConfig, TopicName,
+    Partition, Positions, Timestamp, Topic, TopicConfig, TopicName, to_the_end,
 };
 
 pub use exam::{KafkaExam, examine_kafka};
@@ -229,6 +230,17 @@ impl HotLog for KafkaLog {
         self.shown(name, after).await
     }
 
+    async fn double_retention(&self, topic: &Topic, limit_ms: u64) -> Result<Option<(u64, u64)>, LogError> {
+        self.catalog.confirm(topic).await?;
+        // Asked of the cluster: what the catalog knows may be seconds old, and somebody else may have set it.
+        let found = self.cluster.retention(std::slice::from_ref(&topic.name)).await?.pop();
+        let present = found.map(|(_, keeps)| keeps).ok_or_else(|| LogError::UnknownTopic(topic.name.clone()))?;
+        let Some((from, to)) = doubled(topic, present.ms, limit_ms) else { return Ok(None) };
+        self.cluster.retain(&topic.name, Keeps { ms: Some(to), ..present }).await?;
+        self.catalog.changed(topic.incarnation);
+        Ok(Some((from, to)))
+    }
+
     async fn delete_topic(&self, name: &TopicName) -> Result<(), LogError> {
         let topic = self.catalog.topic(name).await?;
         if !self.cluster.delete(name).await? {
@@ -276,13 +288,15 @@ impl HotLog for KafkaLog {
         producer::check(name, partitions, &records)?;
         let appended = match once {
             _ if records.is_empty() => return Ok(Appended::new()),
-            Some(once) => match self.once.append(&topic, records, once).await {
-                Ok(appended) => {
-                    self.readable(&topic, &appended).await;
-                    Ok(appended)
+            Some(key) => {
+                // To its end also where the client goes away: a transaction left open holds up all readers of the topic.
+                let (once, to) = (self.once.clone(), topic.clone());
+                let appended = to_the_end(async move { once.append(&to, records, key).await }).await;
+                if let Ok(appended) = &appended {
+                    self.readable(&topic, appended).await;
                 }
-                failed => failed,
-            },
+                appended
+            }
             None => self.producer.append(name, partitions, records).await,
         };
         self.ends.moved(name);
