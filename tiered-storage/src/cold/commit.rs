@@ -7,6 +7,7 @@
 //! has done nothing but leave files behind; one that dies after it has done everything.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use arrow::datatypes::Fields;
 use deltalake_core::kernel::transaction::{CommitBuilder, TransactionError};
@@ -15,6 +16,7 @@ use deltalake_core::operations::create::CreateBuilder;
 use deltalake_core::protocol::{DeltaOperation, SaveMode};
 use deltalake_core::table::state::DeltaTableState;
 use deltalake_core::{DeltaTable, DeltaTableError};
+use futures::future::join_all;
 
 use super::clean::ORPHAN_AGE;
 use super::file::NewFile;
@@ -25,6 +27,9 @@ use crate::{LogError, Offset, OffsetRange, Partition, Timestamp, steps};
 /// How often a round is committed on a newer version of the table, where that left its plan alone. More in a row than these are no
 /// chance, and the round is planned again.
 const COMMIT_ATTEMPTS: u32 = 20;
+
+/// How long files that were stored in vain are tried to be removed.
+const DISCARD_FOR: Duration = Duration::from_secs(5);
 
 /// One mirror round, ready to be committed.
 pub(crate) struct Commit {
@@ -65,13 +70,18 @@ pub(crate) enum CommitOutcome {
 }
 
 impl ColdTopic {
-    /// Stores data files. Nothing refers to them before [`ColdTopic::commit`].
+    /// Stores data files, all or none. Nothing refers to them before [`ColdTopic::commit`].
     pub(crate) async fn store_files(&self, files: Vec<NewFile>) -> Result<Vec<Add>, LogError> {
         let now = self.clock.now();
         let adds: Vec<Add> = files.iter().map(|file| file.add(now)).collect();
         let bytes = files.into_iter().map(|file| file.bytes);
-        self.store.put_new(adds.iter().map(|add| add.path.clone()).zip(bytes).collect()).await?;
-        Ok(adds)
+        let stored = self.store.put_new(adds.iter().map(|add| add.path.clone()).zip(bytes).collect()).await;
+        if stored.is_err() {
+            let discards = join_all(adds.iter().map(|add| self.store.discard(&add.path)));
+            // A store that does not answer is not waited for: clean-up finds them too.
+            _ = tokio::time::timeout(DISCARD_FOR, discards).await;
+        }
+        stored.map(|()| adds)
     }
 
     /// Stores one.

@@ -77,6 +77,11 @@ impl ColdTier {
         cell.get_or_try_init(open).await.cloned()
     }
 
+    /// The cold table of a topic, if it was asked for before. Waits for no store.
+    pub(crate) async fn opened(&self, topic: &Topic) -> Option<Arc<ColdTopic>> {
+        self.topics.lock().await.get(&topic.incarnation)?.get().cloned()
+    }
+
     /// Where a topic's table is, for other engines.
     pub fn url_of(&self, topic: &Topic) -> String {
         self.store.folder(&layout::table_folder(topic)).url().to_string()

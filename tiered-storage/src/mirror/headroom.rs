@@ -17,18 +17,22 @@ const LOW_BY_BYTES: Duration = Duration::from_secs(1800);
 
 /// How long until retention takes a record that is not mirrored; `None` when nothing waits, or nothing is ever deleted.
 pub(super) fn headroom(seen: &Seen, config: &TopicConfig, now: Timestamp) -> Option<Duration> {
+    by_age(seen, config, now).into_iter().chain(by_bytes(seen, config)).min()
+}
+
+/// As far as the topic's `retention_ms` goes.
+pub(super) fn by_age(seen: &Seen, config: &TopicConfig, now: Timestamp) -> Option<Duration> {
     let waiting = seen.waiting?;
-    let by_age = config.retention_ms.map(|retention| {
-        let age = now.since(waiting.appended.unwrap_or(waiting.since));
-        Duration::from_millis(retention).saturating_sub(age)
-    });
-    let by_bytes = config.retention_bytes.and_then(|kept| {
-        let record_bytes = seen.record_bytes?;
-        let waiting = seen.end.count().saturating_sub(waiting.next.get()) as f64 * record_bytes;
-        let seconds = (kept as f64 - waiting).max(0.0) / (seen.end.per_second() * record_bytes);
-        Duration::try_from_secs_f64(seconds).ok()
-    });
-    by_age.into_iter().chain(by_bytes).min()
+    let seen_since = seen.behind.map_or(waiting.since, |behind| behind.since.min(waiting.since));
+    let age = now.since(waiting.appended.unwrap_or(seen_since));
+    config.retention_ms.map(|retention| Duration::from_millis(retention).saturating_sub(age))
+}
+
+fn by_bytes(seen: &Seen, config: &TopicConfig) -> Option<Duration> {
+    let (waiting, kept, record_bytes) = (seen.waiting?, config.retention_bytes?, seen.record_bytes?);
+    let waiting = seen.end.count().saturating_sub(waiting.next.get()) as f64 * record_bytes;
+    let seconds = (kept as f64 - waiting).max(0.0) / (seen.end.per_second() * record_bytes);
+    Duration::try_from_secs_f64(seconds).ok()
 }
 
 /// True when a person should look why the mirror is late.
@@ -58,7 +62,7 @@ mod tests {
         end.note(90, at(0));
         end.note(100, at(1));
         let waiting = Some(Waiting { next: Offset::ZERO, since: at(50), appended: None });
-        Seen { waiting, end, record_bytes: Some(10.0) }
+        Seen { waiting, behind: None, end, record_bytes: Some(10.0) }
     }
 
     #[test]

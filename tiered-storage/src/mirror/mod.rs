@@ -13,13 +13,14 @@ mod plan;
 mod policy;
 mod round;
 mod upkeep;
+mod warning;
 mod watched;
 mod writing;
 
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex as StdMutex};
 use std::time::Duration;
 
@@ -29,7 +30,7 @@ use tokio::task::JoinHandle;
 pub use counts::MirrorCounts;
 pub use policy::MirrorPolicy;
 
-use crate::{Clock, Incarnation, Log, LogError, Partition, Topic, TopicConfig, TopicName};
+use crate::{Clock, Incarnation, Log, LogError, Partition, Timestamp, Topic, TopicName};
 use plan::Urgency;
 use round::RoundOutcome;
 use watched::Watched;
@@ -68,12 +69,12 @@ struct Work {
     clock: Arc<dyn Clock>,
     /// One entry per life of a topic. Whoever mirrors a topic holds its lock, so one process never races itself.
     topics: Mutex<HashMap<Incarnation, Arc<Mutex<Watched>>>>,
-    /// What was seen at the end of the last look, for those who ask while a topic is being mirrored.
-    seen: StdMutex<HashMap<Incarnation, Arc<Watched>>>,
+    /// What was seen at the end of the last look, and when, for those who ask while a topic is being mirrored.
+    seen: StdMutex<HashMap<Incarnation, (Timestamp, Arc<Watched>)>>,
     problems: StdMutex<BTreeMap<TopicName, String>>,
     counts: StdMutex<BTreeMap<TopicName, MirrorCounts>>,
-    /// The topics whose headroom is low, so that it is told once.
-    low: StdMutex<BTreeSet<TopicName>>,
+    /// The topics whose headroom is low, so that it is told once, and why their retention could not be raised.
+    low: StdMutex<BTreeMap<TopicName, Option<String>>>,
 }
 
 impl Mirror {
@@ -135,102 +136,48 @@ impl Work {
         look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             look.tick().await;
-            match self.log.hot.topics().await {
-                Ok(topics) => self.mirror_due(&topics).await,
-                Err(error) => tracing::warn!(%error, "the mirror cannot list the topics"),
-            }
+            while self.mirror_due().await {}
         }
     }
 
-    async fn mirror_due(&self, topics: &[Topic]) {
+    /// One round of every topic that has something due, so that none waits for the backlog of another. True when one got further.
+    async fn mirror_due(&self) -> bool {
+        let topics = match self.log.hot.topics().await {
+            Ok(topics) => topics,
+            Err(error) => {
+                tracing::warn!(%error, "the mirror cannot list the topics");
+                return false;
+            }
+        };
+        let mut moved = false;
         for topic in topics.iter().filter(|topic| self.policy.mirrors(&topic.name)) {
             let done = self.mirror_topic(topic).await;
+            moved |= matches!(done, Ok(RoundOutcome::Moved));
             self.report(&topic.name, done.err());
         }
+        self.forget_all_but(&topics).await;
+        moved
+    }
+
+    async fn forget_all_but(&self, topics: &[Topic]) {
         let live = |name: &TopicName| topics.iter().any(|topic| topic.name == *name);
         let lives = |life: &Incarnation| topics.iter().any(|topic| topic.incarnation == *life);
         self.problems.lock().expect("no holder panics").retain(|name, _| live(name));
         self.counts.lock().expect("no holder panics").retain(|name, _| live(name));
-        self.low.lock().expect("no holder panics").retain(live);
+        self.low.lock().expect("no holder panics").retain(|name, _| live(name));
         self.seen.lock().expect("no holder panics").retain(|life, _| lives(life));
         self.topics.lock().await.retain(|life, _| lives(life));
     }
 
-    /// Mirrors what is due of a topic. A topic that a flush is at work on is left to it.
-    async fn mirror_topic(&self, topic: &Topic) -> Result<(), LogError> {
+    /// One round of what is due of a topic. A topic that a flush is at work on is left to it.
+    async fn mirror_topic(&self, topic: &Topic) -> Result<RoundOutcome, LogError> {
         let watched = self.watched(topic.incarnation).await;
-        let Ok(mut watched) = watched.try_lock() else { return Ok(()) };
-        while self.round(topic, Urgency::Due, &mut watched).await? == RoundOutcome::Moved {}
-        Ok(())
-    }
-
-    /// Warns of retention that comes near, also while the mirror waits for a store that hangs.
-    async fn run_warnings(self: Arc<Self>) {
-        let mut look = tokio::time::interval(LOOK_EVERY.1);
-        look.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            look.tick().await;
-            if let Ok(topics) = self.log.hot.topics().await {
-                for topic in topics.iter().filter(|topic| self.policy.mirrors(&topic.name)) {
-                    self.warn_early(topic).await;
-                }
-            }
+        let Ok(mut watched) = watched.try_lock() else { return Ok(RoundOutcome::Idle) };
+        if self.problems.lock().expect("no holder panics").contains_key(&topic.name) {
+            // A table that cannot be loaded takes no commit: found before anything is written for it.
+            self.log.cold.topic(topic).await?.refresh().await?;
         }
-    }
-
-    /// Looks up when the records that wait were appended, and publishes what was seen.
-    async fn look_at_ages(&self, topic: &Topic, watched: &mut Watched) {
-        if topic.config.retention_ms.is_some() {
-            for (partition, seen) in watched.iter_mut() {
-                if let Some(waiting) = seen.waiting.as_mut().filter(|waiting| waiting.appended.is_none()) {
-                    // Where that cannot be said now, the time since it was seen counts until the next look.
-                    let appended = self.log.hot.appended_at(topic, *partition, waiting.next).await;
-                    waiting.appended = appended.ok().flatten();
-                }
-            }
-        }
-        self.seen.lock().expect("no holder panics").insert(topic.incarnation, Arc::new(watched.clone()));
-    }
-
-    fn headroom(&self, topic: &Topic) -> BTreeMap<Partition, Duration> {
-        let Some(watched) = self.seen.lock().expect("no holder panics").get(&topic.incarnation).cloned() else {
-            return BTreeMap::new();
-        };
-        let now = self.clock.now();
-        let left = |(p, seen): (&Partition, &watched::Seen)| Some((*p, headroom::headroom(seen, &topic.config, now)?));
-        watched.iter().filter_map(left).collect()
-    }
-
-    /// Tells the operator, once, that retention comes near records that are not mirrored, and raises it where that is wanted.
-    async fn warn_early(&self, topic: &Topic) {
-        let lowest = self.headroom(topic).into_iter().min_by_key(|(_, left)| *left);
-        let lowest = lowest.filter(|(_, left)| headroom::is_low(*left, &topic.config));
-        let Some((partition, left)) = lowest else {
-            self.low.lock().expect("no holder panics").remove(&topic.name);
-            return;
-        };
-        if self.low.lock().expect("no holder panics").insert(topic.name.clone()) {
-            tracing::warn!(topic = %topic.name, %partition, "retention reaches records that are not mirrored in {left:?}");
-            self.raise_retention(topic).await;
-        }
-    }
-
-    /// Doubles a topic's retention, as far as the policy lets it. It is lowered again by people only: they know why it was late.
-    async fn raise_retention(&self, topic: &Topic) {
-        let Some((limit, retention)) = self.policy.raise_retention_to.zip(topic.config.retention_ms) else { return };
-        let raised = retention.saturating_mul(2).min(u64::try_from(limit.as_millis()).unwrap_or(u64::MAX));
-        if raised <= retention {
-            return;
-        }
-        let config = TopicConfig { retention_ms: Some(raised), ..topic.config.clone() };
-        match self.log.hot.alter_topic(&topic.name, config).await {
-            Ok(_) => {
-                tracing::warn!(topic = %topic.name, "raised retention_ms from {retention} to {raised}: the mirror is late")
-            }
-            Err(error) => {
-                tracing::error!(topic = %topic.name, %error, "retention_ms cannot be raised, and the mirror is late")
-            }
-        }
+        self.round(topic, Urgency::Due, &mut watched).await
     }
 
     fn count(&self, topic: &TopicName, change: impl FnOnce(&mut MirrorCounts)) {

@@ -108,8 +108,14 @@ impl Facts {
     }
 }
 
+/// True for a tail that may wait for others. What was never mirrored is none: how much it is is not known, and it is so only once.
 fn is_small(facts: &Facts, policy: &MirrorPolicy) -> bool {
-    facts.backlog_bytes() < policy.max_bytes / TAIL_SHARE
+    facts.mirrored_to.is_some() && facts.backlog_bytes() < policy.max_bytes / TAIL_SHARE
+}
+
+/// The longest that a record of a topic waits when all is well.
+pub(super) fn longest_wait(policy: &MirrorPolicy, retention: Duration) -> Duration {
+    (policy.max_age * MAX_PATIENCE).min(retention / RETENTION_SHARE)
 }
 
 fn truncated(facts: &Facts) -> Option<Truncated> {
@@ -213,6 +219,13 @@ mod tests {
         assert_eq!(due(&quiet(100, AGE), None).len(), 0);
         assert_eq!(due(&quiet(100, AGE * 10), None).len(), 100);
         assert_eq!(due(&quiet(5000, AGE * 10), None).len(), 5000);
+    }
+
+    #[test]
+    fn what_was_never_mirrored_waits_for_no_others() {
+        let new = |waited| (0..100).map(|p| facts(p, 7, 8, None, waited)).collect::<Vec<_>>();
+        assert_eq!(due(&new(AGE / 2), None).len(), 0);
+        assert_eq!(due(&new(AGE), None).len(), 100);
     }
 
     #[test]

@@ -9,8 +9,8 @@ use std::time::Duration;
 use super::Work;
 use super::plan::{Facts, Part, Urgency, plan};
 use super::watched::Watched;
-use super::writing::{Room, Writing};
-use crate::cold::{Commit, CommitOutcome, Coverage, PlannedOn, StoredFields};
+use super::writing::{Room, Writing, is_outrun};
+use crate::cold::{ColdTopic, Commit, CommitOutcome, Coverage, PlannedOn, StoredFields};
 use crate::{Decoder, LogError, Topic, steps};
 
 /// What came of a round.
@@ -25,23 +25,8 @@ pub(super) enum RoundOutcome {
 }
 
 impl Work {
-    /// Mirrors the next part of what is due.
+    /// Mirrors the next part of what is due. Where a part fails the others are mirrored all the same, and the failure is the answer.
     pub(super) async fn round(
-        &self,
-        topic: &Topic,
-        urgency: Urgency,
-        watched: &mut Watched,
-    ) -> Result<RoundOutcome, LogError> {
-        let outcome = self.try_round(topic, urgency, watched).await;
-        match &outcome {
-            Ok(RoundOutcome::Moved) => self.count(&topic.name, |counts| counts.rounds += 1),
-            Ok(RoundOutcome::Lost) => self.count(&topic.name, |counts| counts.lost_rounds += 1),
-            Ok(RoundOutcome::Idle) | Err(_) => {}
-        }
-        outcome
-    }
-
-    async fn try_round(
         &self,
         topic: &Topic,
         urgency: Urgency,
@@ -70,33 +55,36 @@ impl Work {
         let watched = Mutex::new(watched);
         let room = Room::default();
         let writing = Writing { work: self, topic, cold: &cold, decoder, stored, coverage, watched, room };
-        let committed = match writing.write_parts(parts, &mut commit).await {
-            Ok(()) => cold.commit(&commit).await,
-            Err(e) => Err(e),
-        };
-        match committed {
-            Ok(CommitOutcome::Committed) => {
+        let failed = writing.write_parts(parts, &mut commit).await.filter(|e| !is_outrun(e));
+        if commit.progress.is_empty() {
+            return failed.map_or_else(|| Ok(self.lost(topic)), Err);
+        }
+        let outcome = self.settle(topic, &cold, &commit).await?;
+        failed.map_or(Ok(outcome), Err)
+    }
+
+    /// Makes what was written part of the table. Files that did not become part of it are removed.
+    async fn settle(&self, topic: &Topic, cold: &ColdTopic, commit: &Commit) -> Result<RoundOutcome, LogError> {
+        // After a failure the files stay: it may hide a success.
+        match cold.commit(commit).await? {
+            CommitOutcome::Committed => {
                 steps::passed("mirror.committed", &topic.name);
-                self.tell(topic, &commit);
-                Ok(RoundOutcome::Moved)
+                self.tell(topic, commit);
             }
-            Ok(CommitOutcome::Doubled) => {
-                cold.discard(&commit.files).await;
-                Ok(RoundOutcome::Moved)
-            }
-            Ok(CommitOutcome::Lost) => {
+            CommitOutcome::Doubled => cold.discard(&commit.files).await,
+            CommitOutcome::Lost => {
                 cold.discard(&commit.files).await;
                 cold.refresh().await?;
-                Ok(RoundOutcome::Lost)
+                return Ok(self.lost(topic));
             }
-            // Retention was faster than the reading: what is gone is a gap of the next plan.
-            Err(LogError::OutOfRange { .. }) => {
-                cold.discard(&commit.files).await;
-                Ok(RoundOutcome::Lost)
-            }
-            // The files stay: the failure may hide a success.
-            Err(e) => Err(e),
         }
+        self.count(&topic.name, |counts| counts.rounds += 1);
+        Ok(RoundOutcome::Moved)
+    }
+
+    fn lost(&self, topic: &Topic) -> RoundOutcome {
+        self.count(&topic.name, |counts| counts.lost_rounds += 1);
+        RoundOutcome::Lost
     }
 
     /// Counts what was written, and tells the operator of what was lost.

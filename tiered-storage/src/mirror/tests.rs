@@ -1,7 +1,7 @@
 use super::*;
 use crate::memory_log::MemoryLog;
 use crate::world::{WHOLE, World};
-use crate::{HotLog, Offset, OffsetRange, Positions, Start, Tier, Timestamp, TopicConfig};
+use crate::{Coverage, HotLog, Offset, OffsetRange, Positions, Start, Tier, Timestamp, TopicConfig};
 
 /// A mirror without its background task, as a process that starts now has it.
 fn mirror(world: &World) -> Work {
@@ -196,6 +196,103 @@ async fn a_flush_that_is_dropped_at_any_step_leaves_its_process_able_to_go_on() 
     assert!(polls > 5, "a flush has steps to be dropped at: {polls}");
 }
 
+/// The data files in the cold tier's folder, whether the table refers to them or not.
+fn stored(world: &World) -> usize {
+    let mut folders = vec![world.dir.path().to_owned()];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
+            match entry.file_type().unwrap().is_dir() {
+                true => folders.push(entry.path()),
+                false => files += usize::from(entry.path().extension().is_some_and(|ext| ext == "parquet")),
+            }
+        }
+    }
+    files
+}
+
+#[tokio::test]
+async fn a_read_that_fails_costs_nothing_of_what_was_written_before_it_or_of_other_partitions() {
+    let away = || LogError::Registry("away".into());
+    for from in [0, 700, 2500] {
+        let mut world = World::new().await;
+        world.append(0, 3000).await;
+        world.append(1, 100).await;
+        world.hot.faults.lock().unwrap().unreadable = Some((Partition(0), from, away));
+        let mirror = mirror(&world);
+        for _ in 0..3 {
+            let failed = mirror.flush(&world.topic.name).await.unwrap_err();
+            assert!(matches!(failed, LogError::Registry(_)), "{failed}");
+            assert_eq!(world.mirrored_to().await, [from, 100]);
+            assert_eq!(stored(&world), 1 + usize::from(from > 0), "nothing lies there that the table does not know");
+        }
+        world.hot.faults.lock().unwrap().unreadable = None;
+        mirror.flush(&world.topic.name).await.unwrap();
+        world.trim(0, 3000).await;
+        world.check_complete().await;
+    }
+}
+
+#[tokio::test]
+async fn a_round_that_retention_outran_in_one_partition_moves_the_others() {
+    let mut world = World::new().await;
+    world.append(0, 3000).await;
+    world.append(1, 100).await;
+    let gone = || LogError::OutOfRange {
+        topic: "ticks".parse().unwrap(),
+        partition: Partition(0),
+        asked: Offset::new(1400),
+        held: OffsetRange::new(Offset::new(2000), Offset::new(3000)),
+    };
+    world.hot.faults.lock().unwrap().unreadable = Some((Partition(0), 1400, gone));
+    let (mirror, mut watched) = (mirror(&world), Watched::new());
+    assert_eq!(mirror.round(&world.topic, Urgency::Now, &mut watched).await.unwrap(), RoundOutcome::Moved);
+    assert_eq!(world.mirrored_to().await, [1400, 100]);
+    assert_eq!(mirror.round(&world.topic, Urgency::Now, &mut watched).await.unwrap(), RoundOutcome::Lost);
+    world.hot.faults.lock().unwrap().unreadable = None;
+    world.trim(0, 2000).await;
+    mirror.flush(&world.topic.name).await.unwrap();
+    let gap = OffsetRange::new(Offset::new(1400), Offset::new(2000));
+    assert_eq!(world.coverage().await.partitions[&Partition(0)].gaps(), [gap]);
+}
+
+#[tokio::test]
+async fn a_topic_that_always_has_more_leaves_the_others_their_turn() {
+    let mut world = World::new().await;
+    world.append(0, 10).await;
+    let last = world.hot.create_topic(&"zebra".parse().unwrap(), world.topic.config.clone()).await.unwrap();
+    world
+        .hot
+        .append(
+            &last.name,
+            vec![crate::NewRecord { partition: None, key: None, value: None, headers: vec![], timestamp: None }],
+            None,
+        )
+        .await
+        .unwrap();
+    world.hot.faults.lock().unwrap().grows = Some(world.topic.name.clone());
+    let policy = MirrorPolicy { max_age: Duration::ZERO, ..MirrorPolicy::default() };
+    let work = Work::new(world.log(), policy, world.clock.clone());
+    let moved = tokio::time::timeout(Duration::from_secs(20), work.mirror_due()).await;
+    assert!(moved.expect("a pass ends"), "there is more to do");
+    let cold = work.log.cold.topic(&last).await.unwrap();
+    assert_eq!(cold.coverage().mirrored_to(Partition(0)), Some(Offset::new(1)));
+}
+
+#[tokio::test]
+async fn what_waits_of_a_topic_is_seen_while_the_mirror_is_at_work_elsewhere() {
+    let mut world = World::new().await;
+    let config = TopicConfig { retention_ms: Some(3_600_000), ..world.topic.config.clone() };
+    world.topic = world.hot.alter_topic(&world.topic.name, config).await.unwrap();
+    let work = mirror(&world);
+    work.flush(&world.topic.name).await.unwrap();
+    world.append(1, 3).await;
+    world.clock.advance(Duration::from_secs(3));
+    assert!(work.headroom(&world.topic).is_empty());
+    work.look_beside(&world.topic).await.unwrap();
+    assert_eq!(work.headroom(&world.topic).into_keys().collect::<Vec<_>>(), [Partition(1)]);
+}
+
 #[tokio::test]
 async fn the_background_mirrors_what_is_due_by_itself() {
     let mut world = World::new().await;
@@ -255,6 +352,49 @@ async fn retention_is_raised_while_the_mirror_is_late_as_far_as_the_policy_lets_
     assert_eq!(late(Some(3 * HOUR)).await, 2);
     assert_eq!(late(Some(3 * HOUR)).await, 3);
     assert_eq!(late(Some(3 * HOUR)).await, 3);
+}
+
+#[tokio::test]
+async fn retention_is_not_raised_for_records_that_were_old_when_they_came() {
+    let mut world = World::new().await;
+    let config = TopicConfig { retention_ms: Some(3_600_000), ..world.topic.config.clone() };
+    world.topic = world.hot.alter_topic(&world.topic.name, config).await.unwrap();
+    let policy = MirrorPolicy { raise_retention_to: Some(Duration::from_secs(1 << 30)), ..MirrorPolicy::default() };
+    let work = Work::new(world.log(), policy, world.clock.clone());
+    // By their own time they are of 1970.
+    world.append(0, 100).await;
+    let (mut watched, coverage) = (Watched::new(), Coverage::default());
+    let mut warned = async || {
+        work.plan(&world.topic, &coverage, Urgency::Due, &mut watched).await.unwrap();
+        work.look_at_ages(&world.topic, &mut watched).await;
+        assert_eq!(work.headroom(&world.topic)[&Partition(0)], Duration::ZERO);
+        work.warn_early(&world.topic).await;
+        world.hot.topic(&world.topic.name).await.unwrap().config.retention_ms.unwrap() / 3_600_000
+    };
+    assert_eq!(warned().await, 1);
+    world.clock.advance(Duration::from_secs(10 * 60));
+    assert_eq!(warned().await, 1, "a small tail may wait for so long");
+    world.clock.advance(Duration::from_secs(10 * 60));
+    assert_eq!(warned().await, 2, "that is too long");
+}
+
+#[tokio::test]
+async fn retention_that_could_not_be_raised_is_raised_when_it_can_be() {
+    let mut world = World::new().await;
+    let config = TopicConfig { retention_ms: Some(3_600_000), ..world.topic.config.clone() };
+    world.topic = world.hot.alter_topic(&world.topic.name, config).await.unwrap();
+    let policy = MirrorPolicy { raise_retention_to: Some(Duration::from_secs(7200)), ..MirrorPolicy::default() };
+    let work = Work::new(world.log(), policy, world.clock.clone());
+    world.append(0, 100).await;
+    let mut watched = Watched::new();
+    work.plan(&world.topic, &Coverage::default(), Urgency::Due, &mut watched).await.unwrap();
+    work.look_at_ages(&world.topic, &mut watched).await;
+    world.clock.advance(Duration::from_secs(2400));
+    for (refuses, retention) in [(true, 3_600_000), (true, 3_600_000), (false, 7_200_000)] {
+        world.hot.faults.lock().unwrap().refuses_changes = refuses;
+        work.warn_early(&world.topic).await;
+        assert_eq!(world.hot.topic(&world.topic.name).await.unwrap().config.retention_ms, Some(retention));
+    }
 }
 
 #[tokio::test]

@@ -10,15 +10,15 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use deltalake_core::kernel::Add;
-use futures::future::try_join_all;
-use futures::{StreamExt as _, TryStreamExt as _, stream};
-use tokio::try_join;
+use futures::future::join_all;
+use futures::{StreamExt as _, stream};
+use tokio::join;
 
 use super::Work;
 use super::plan::Part;
 use super::watched::Watched;
 use crate::cold::{ColdTopic, Commit, Coverage, FileWriter, NewFile, StoredFields, off_the_runtime};
-use crate::{Decoder, LogBatch, LogError, Offset, OffsetRange, Partition, Topic, steps};
+use crate::{Decoder, LogBatch, LogError, Offset, OffsetRange, Partition, Topic, WriterSchemas, steps};
 
 /// Bytes of records read from the hot tier at a time.
 const READ_BYTES: usize = 8 << 20;
@@ -57,84 +57,130 @@ pub(super) struct Room {
     bytes: AtomicU64,
 }
 
-/// The files of a part, which end before `to`.
+/// Records to write, with the schemas that they were written with.
+type Input = (LogBatch, WriterSchemas);
+
+/// The files of a part, which end before `to`, and why they end there if they should not.
 struct Written {
     files: Vec<Add>,
     to: Offset,
+    failed: Option<LogError>,
 }
 
 impl Writing<'_> {
-    /// Writes the files of the parts, as far as the round's bounds allow.
-    pub(super) async fn write_parts(&self, parts: Vec<Part>, commit: &mut Commit) -> Result<(), LogError> {
+    /// Writes the files of the parts, as far as the round's bounds allow. Each part that comes to something is noted in the commit; the
+    /// answer is why others did not, or got less far than they could. A part that fails keeps none of the others from being written.
+    pub(super) async fn write_parts(&self, parts: Vec<Part>, commit: &mut Commit) -> Option<LogError> {
+        let mut failed = Failed::default();
         for some in parts.chunks(TAILS_AT_ONCE) {
-            if self.room.is_full() {
+            if self.room.is_full() || failed.ends_the_round() {
                 break;
             }
-            let batches = try_join_all(some.iter().map(|part| self.read(part.partition, part.range))).await?;
+            let read = join_all(some.iter().map(|part| self.read(part.partition, part.range))).await;
             let (mut whole, mut longer) = (vec![], vec![]);
-            for (part, batch) in some.iter().zip(batches) {
-                match batch {
-                    Some(batch) if batch.range.to < part.range.to => longer.push((*part, batch)),
-                    batch => whole.push((part, batch)),
+            for (part, input) in some.iter().zip(read) {
+                match input {
+                    Ok(Some(input)) if input.0.range.to < part.range.to => longer.push((*part, input)),
+                    Ok(input) => whole.push((part, input)),
+                    Err(e) => failed.note(e),
                 }
             }
-            self.write_whole(whole, commit).await?;
-            let longer = stream::iter(longer).map(|(part, batch)| self.write_longer(part, batch));
-            let longer: Vec<_> = longer.buffer_unordered(LONGER_AT_ONCE).try_collect().await?;
-            longer.into_iter().flatten().for_each(|(part, written)| self.note(&part, written, commit));
+            self.write_whole(whole, commit, &mut failed).await;
+            let longer = stream::iter(longer).map(|(part, first)| self.write_longer(part, first));
+            for (part, mut written) in longer.buffer_unordered(LONGER_AT_ONCE).collect::<Vec<_>>().await {
+                written.failed.take().into_iter().for_each(|e| failed.note(e));
+                if !written.files.is_empty() {
+                    self.note(&part, written, commit);
+                }
+            }
         }
-        Ok(())
+        failed.0
     }
 
     /// The first records of a range; none where it is empty.
-    async fn read(&self, partition: Partition, range: OffsetRange) -> Result<Option<LogBatch>, LogError> {
+    async fn read(&self, partition: Partition, range: OffsetRange) -> Result<Option<Input>, LogError> {
         if range.is_empty() {
             return Ok(None);
         }
-        let batch = self.work.log.hot.read(self.topic, partition, range, READ_BYTES).await?;
+        let batch = self.work.log.read_on(self.topic, partition, range, READ_BYTES).await?;
         self.watched.lock().expect("no holder panics").entry(partition).or_default().measure(&batch);
-        Ok(Some(batch))
+        let writers = self.work.log.writers(&self.decoder, batch.values()).await?;
+        Ok(Some((batch, writers)))
     }
 
     /// Writes a file for each of the parts, all at the same time.
-    async fn write_whole(&self, parts: Vec<(&Part, Option<LogBatch>)>, commit: &mut Commit) -> Result<(), LogError> {
-        let (parts, batches): (Vec<_>, Vec<_>) = parts.into_iter().unzip();
-        let files = batches.into_iter().flatten().map(|batch| self.whole_file(batch));
-        let stored = self.store(try_join_all(files).await?).await?;
-        for part in parts {
-            self.note(part, Written { files: vec![], to: part.range.to }, commit);
+    async fn write_whole(&self, parts: Vec<(&Part, Option<Input>)>, commit: &mut Commit, failed: &mut Failed) {
+        let files = parts.into_iter().map(|(part, input)| self.whole_file(part, input));
+        let (mut done, mut new) = (vec![], vec![]);
+        for (part, file) in join_all(files).await {
+            match file {
+                Ok(file) => {
+                    done.push(part);
+                    new.extend(file);
+                }
+                Err(e) => failed.note(e),
+            }
         }
-        commit.files.extend(stored);
-        Ok(())
+        match self.store(new).await {
+            Ok(stored) => {
+                for part in done {
+                    self.note(part, Written { files: vec![], to: part.range.to, failed: None }, commit);
+                }
+                commit.files.extend(stored);
+            }
+            Err(e) => failed.note(e),
+        }
     }
 
-    async fn whole_file(&self, batch: LogBatch) -> Result<NewFile, LogError> {
-        let writer = self.add(self.writer(&batch)?, batch).await?;
-        off_the_runtime(move || writer.finish()).await
+    async fn whole_file<'p>(
+        &self,
+        part: &'p Part,
+        input: Option<Input>,
+    ) -> (&'p Part, Result<Option<NewFile>, LogError>) {
+        let Some(input) = input else { return (part, Ok(None)) };
+        let write = async {
+            let writer = self.add(self.writer(&input.0)?, input).await?;
+            off_the_runtime(move || writer.finish()).await
+        };
+        (part, write.await.map(Some))
     }
 
-    /// Writes the files of a part that begins with this batch; none where the round is full before.
-    async fn write_longer(&self, part: Part, first: LogBatch) -> Result<Option<(Part, Written)>, LogError> {
-        let mut written = Written { files: vec![], to: part.range.from };
+    /// Writes the files of a part that begins with these records; none where the round is full before.
+    async fn write_longer(&self, part: Part, first: Input) -> (Part, Written) {
+        let mut written = Written { files: vec![], to: part.range.from, failed: None };
         let mut next = Some(first);
         while let Some(first) = next.take().filter(|_| !self.room.is_full()) {
-            let (file, ahead) = self.write_file(&part, first).await?;
-            written.to = file.file.range.to;
-            written.files.extend(self.store(vec![file]).await?);
-            next = ahead;
+            match self.write_next(&part, first, &mut written).await {
+                Ok(ahead) => next = ahead,
+                Err(e) => written.failed = Some(e),
+            }
         }
-        Ok((!written.files.is_empty()).then_some((part, written)))
+        (part, written)
     }
 
-    /// Writes one file that begins with this batch, and gives the batch that follows it.
-    async fn write_file(&self, part: &Part, mut next: LogBatch) -> Result<(NewFile, Option<LogBatch>), LogError> {
-        let mut writer = self.writer(&next)?;
+    /// Writes and stores one file, and gives the records that follow it.
+    async fn write_next(&self, part: &Part, first: Input, written: &mut Written) -> Result<Option<Input>, LogError> {
+        let (file, ahead) = self.write_file(part, first).await?;
+        let to = file.file.range.to;
+        written.files.extend(self.store(vec![file]).await?);
+        written.to = to;
+        ahead
+    }
+
+    /// Writes one file that begins with these records, and gives what follows it. Where that cannot be read the file ends early: what
+    /// was read until then is not read again.
+    async fn write_file(
+        &self,
+        part: &Part,
+        mut next: Input,
+    ) -> Result<(NewFile, Result<Option<Input>, LogError>), LogError> {
+        let mut writer = self.writer(&next.0)?;
         loop {
-            let rest = OffsetRange { from: next.range.to, to: part.range.to };
-            let (added, ahead) = try_join!(self.add(writer, next), self.read(part.partition, rest))?;
-            writer = added;
+            let rest = OffsetRange { from: next.0.range.to, to: part.range.to };
+            let (added, ahead) = join!(self.add(writer, next), self.read(part.partition, rest));
+            writer = added?;
             match ahead {
-                Some(batch) if (writer.bytes() as u64) < self.work.policy.max_bytes => next = batch,
+                Ok(Some(input)) if (writer.bytes() as u64) < self.work.policy.max_bytes => next = input,
                 ahead => return Ok((off_the_runtime(move || writer.finish()).await?, ahead)),
             }
         }
@@ -144,8 +190,7 @@ impl Writing<'_> {
         FileWriter::new(self.decoder.clone(), self.stored.clone(), first.partition, first.range.from)
     }
 
-    async fn add(&self, mut writer: FileWriter, batch: LogBatch) -> Result<FileWriter, LogError> {
-        let writers = self.work.log.writers(&self.decoder, batch.values()).await?;
+    async fn add(&self, mut writer: FileWriter, (batch, writers): Input) -> Result<FileWriter, LogError> {
         off_the_runtime(move || writer.write(&batch, &writers).map(|()| writer)).await
     }
 
@@ -166,6 +211,36 @@ impl Writing<'_> {
         commit.progress.insert(part.partition, written.to);
         commit.files.extend(written.files);
     }
+}
+
+/// Why parts of a round got less far than they could: of all reasons the one that says most.
+#[derive(Default)]
+struct Failed(Option<LogError>);
+
+impl Failed {
+    fn note(&mut self, e: LogError) {
+        if self.0.as_ref().is_none_or(|before| weight(before) < weight(&e)) {
+            self.0 = Some(e);
+        }
+    }
+
+    /// True when the parts that were not begun would fare no better: a tier does not answer, and each of them would wait for it.
+    fn ends_the_round(&self) -> bool {
+        matches!(self.0, Some(LogError::Store { .. }))
+    }
+}
+
+fn weight(e: &LogError) -> u8 {
+    match e {
+        LogError::Store { .. } => 2,
+        e if is_outrun(e) => 0,
+        _ => 1,
+    }
+}
+
+/// True when retention was faster than the reading: what is gone is a gap of the next plan.
+pub(super) fn is_outrun(e: &LogError) -> bool {
+    matches!(e, LogError::OutOfRange { .. })
 }
 
 impl Room {
