@@ -237,7 +237,7 @@ impl Counts {
         serde_json::json!({
             "numRecords": self.records,
             "minValues": { OFFSET: first, TIMESTAMP: millis(oldest.div_euclid(1000)) },
-            "maxValues": { OFFSET: last, TIMESTAMP: millis((newest + 999).div_euclid(1000)) },
+            "maxValues": { OFFSET: last, TIMESTAMP: millis(newest.saturating_add(999).div_euclid(1000)) },
             "nullCount": { OFFSET: 0, TIMESTAMP: 0, KEY: self.keyless, VALUE: self.tombstones },
         })
         .to_string()

@@ -18,8 +18,11 @@ const MAGIC: &[u8; 8] = b"epochs 1";
 
 const NOTE_BYTES: usize = 40;
 
-/// The size at which the file is written anew: 100,000 notes.
+/// The file is written anew when it has this size, 100,000 notes, and twice that which it had when it was last written anew.
 const MAX_FILE_BYTES: usize = 4_000_000;
+
+/// Epochs kept of one partition, the newest: about as many elections ago a reader may have been there last. Of older ones nothing is checked.
+const EPOCHS_KEPT: usize = 64;
 
 /// The offsets that were seen in each epoch of each partition.
 type Seen = HashMap<(Incarnation, Partition), BTreeMap<i32, OffsetRange>>;
@@ -34,6 +37,8 @@ struct State {
     seen: Seen,
     file: File,
     bytes: usize,
+    /// The size at which it is written anew.
+    full_at: usize,
 }
 
 impl Epochs {
@@ -48,7 +53,8 @@ impl Epochs {
         };
         let seen = bytes.strip_prefix(MAGIC).map(read_all).unwrap_or_default();
         let (file, bytes) = write_all(&path, &seen).map_err(failed)?;
-        Ok(Epochs { path, state: Mutex::new(State { seen, file, bytes }) })
+        let full_at = full_at(bytes, MAX_FILE_BYTES);
+        Ok(Epochs { path, state: Mutex::new(State { seen, file, bytes, full_at }) })
     }
 
     /// The epoch of the record before `from`, where that was seen.
@@ -78,11 +84,17 @@ impl Epochs {
         let failed = |e| LogError::store(format!("writing {}", self.path.display()), e);
         state.file.write_all(&notes).map_err(failed)?;
         state.bytes += notes.len();
-        if state.bytes > MAX_FILE_BYTES {
+        if state.bytes > state.full_at {
             (state.file, state.bytes) = write_all(&self.path, &state.seen).map_err(failed)?;
+            state.full_at = full_at(state.bytes, MAX_FILE_BYTES);
         }
         Ok(())
     }
+}
+
+/// The size at which a file that has just been written anew is so again: writing it costs no more than the notes between.
+fn full_at(bytes: usize, least: usize) -> usize {
+    least.max(2 * bytes)
 }
 
 /// Widens what was seen of an epoch: all offsets between two of one epoch are of that epoch. False where nothing is new.
@@ -90,7 +102,11 @@ fn merge(seen: &mut Seen, life: Incarnation, partition: Partition, epoch: i32, r
     let epochs = seen.entry((life, partition)).or_default();
     let known = epochs.entry(epoch).or_insert(OffsetRange::new(range.from, range.from));
     let wider = OffsetRange::new(known.from.min(range.from), known.to.max(range.to));
-    std::mem::replace(known, wider) != wider
+    let is_new = std::mem::replace(known, wider) != wider;
+    while epochs.len() > EPOCHS_KEPT {
+        epochs.pop_first();
+    }
+    is_new
 }
 
 fn note(life: Incarnation, partition: Partition, epoch: i32, range: OffsetRange) -> [u8; NOTE_BYTES] {
@@ -151,6 +167,27 @@ mod tests {
             assert_eq!((before(100), before(101), before(120)), (None, Some(2), Some(2)));
             assert_eq!((before(121), before(160), before(161)), (Some(5), Some(5), None));
             assert_eq!(epochs.before(other, P, at(121)), None);
+        }
+    }
+
+    #[test]
+    fn a_file_that_is_large_is_not_written_anew_at_every_note() {
+        assert_eq!(full_at(MAGIC.len(), MAX_FILE_BYTES), MAX_FILE_BYTES);
+        assert_eq!(full_at(5_000_000, MAX_FILE_BYTES), 10_000_000);
+    }
+
+    #[test]
+    fn only_the_newest_epochs_of_a_partition_are_kept() {
+        let folder = tempfile::tempdir().unwrap();
+        let life = Incarnation::random();
+        let epochs = Epochs::open(folder.path()).unwrap();
+        for epoch in 0..100 {
+            epochs.note(life, P, &[(epoch, at(epoch as u64 * 10))], at(epoch as u64 * 10 + 10)).unwrap();
+        }
+        for epochs in [epochs, Epochs::open(folder.path()).unwrap()] {
+            assert_eq!(epochs.before(life, P, at(1000)), Some(99));
+            assert_eq!(epochs.before(life, P, at(100 * 10 - 64 * 10 + 1)), Some(36));
+            assert_eq!(epochs.before(life, P, at(100 * 10 - 64 * 10)), None);
         }
     }
 

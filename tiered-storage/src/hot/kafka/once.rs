@@ -8,8 +8,10 @@
 //! remembers its own answers, and waits for those of other front ends that are under way. The same key sent to two of them *at the same
 //! moment* can append twice. Appends with a key go one after the other, each in about 10 ms.
 //! Answers are records of format 1: `{"format": 1, "digest": "…", "appended": {"0": [from, to]}}`, keyed `<life>/<key>`, kept 24 hours.
+//!
+//! Memory: all of them, about 400 bytes each; so as many as appends with a key came within 24 hours.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,15 +68,30 @@ pub(super) struct Once {
     settings: KafkaSettings,
     clock: Arc<dyn Clock>,
     turns: Turns,
-    writer: Mutex<Option<Writer>>,
+    state: Mutex<State>,
 }
 
-/// A transactional producer, and all answers up to where it has read.
+#[derive(Default)]
+struct State {
+    writer: Option<Writer>,
+    answers: Answers,
+}
+
+/// A transactional producer.
 struct Writer {
     client: Arc<ThreadedProducer<Watcher>>,
+    /// The topic of the answers that it writes to.
     life: Incarnation,
+}
+
+/// All answers up to where they were read. They outlive the producer, which any failure ends.
+#[derive(Default)]
+struct Answers {
+    life: Option<Incarnation>,
     next: Offset,
-    answers: HashMap<String, Answer>,
+    by_key: HashMap<Arc<str>, Answer>,
+    /// The keys with the times of their answers, about in the order of time.
+    by_age: VecDeque<(i64, Arc<str>)>,
     /// Where an open transaction holds the answers up that was waited for in vain.
     stuck: Option<Offset>,
 }
@@ -96,7 +113,7 @@ impl Once {
         settings: KafkaSettings,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Once { cluster, cursors, settings, clock, turns: Turns::default(), writer: Mutex::default() }
+        Once { cluster, cursors, settings, clock, turns: Turns::default(), state: Mutex::default() }
     }
 
     /// Appends all records or none, or answers again what the append of that key answered.
@@ -106,35 +123,55 @@ impl Once {
         records: Vec<NewRecord>,
         once: AppendKey,
     ) -> Result<Appended, LogError> {
-        let mut held = self.writer.lock().await;
+        let mut held = self.state.lock().await;
+        let State { writer: kept, answers } = &mut *held;
         // Taken out: after any failure the next append begins with a new writer, which ends what this one left open.
-        let mut writer = match held.take() {
+        let writer = match kept.take() {
             Some(writer) => writer,
             None => self.open().await?,
         };
-        self.catch_up(&mut writer).await?;
+        let appended = self.append_with(&writer, answers, topic, records, once).await;
+        match appended {
+            Ok(_) | Err(LogError::KeyReused(_)) => *kept = Some(writer),
+            // Its last moments take up to half a second.
+            Err(_) => drop(tokio::task::spawn_blocking(move || drop(writer))),
+        }
+        appended
+    }
+
+    async fn append_with(
+        &self,
+        writer: &Writer,
+        answers: &mut Answers,
+        topic: &Topic,
+        records: Vec<NewRecord>,
+        once: AppendKey,
+    ) -> Result<Appended, LogError> {
+        self.catch_up(writer.life, answers).await?;
         let key = format!("{}/{}", topic.incarnation, once.key);
         let digest = BASE64_STANDARD.encode(once.body_digest);
-        let kept_since = self.clock.now().minus(KEPT).as_micros();
-        if let Some(answer) = writer.answers.get(&key).filter(|answer| answer.at_micros >= kept_since) {
-            let again = match answer.digest == digest {
+        if let Some(answer) = answers.get(&key, self.kept_since()) {
+            return match answer.digest == digest {
                 true => Ok(answer.appended()),
                 false => Err(LogError::KeyReused(once.key)),
             };
-            *held = Some(writer);
-            return again;
         }
-        let answer = self.transact(&writer, topic, &records, &key, digest).await?;
+        let answer = self.transact(writer, topic, &records, &key, digest).await?;
         let appended = answer.appended();
-        writer.answers.insert(key, answer);
-        *held = Some(writer);
+        answers.insert(key.into(), answer);
         Ok(appended)
+    }
+
+    /// Answers from before this are forgotten.
+    fn kept_since(&self) -> i64 {
+        self.clock.now().minus(KEPT).as_micros()
     }
 
     /// Ends what this data folder's writer left open when it died, so that no reader waits for it. Where that fails, the transaction
     /// times out by itself.
     pub(super) async fn recover(&self) {
-        let mut writer = self.writer.lock().await;
+        let mut state = self.state.lock().await;
+        let writer = &mut state.writer;
         if writer.is_none() && self.settings.folder.join("writer").exists() {
             match self.open().await {
                 Ok(opened) => *writer = Some(opened),
@@ -156,7 +193,7 @@ impl Once {
             Ok(Arc::new(client))
         });
         let client = opened.await.map_err(|e: KafkaError| self.cluster.failed("beginning to write to", e))?;
-        Ok(Writer { client, life, next: Offset::ZERO, answers: HashMap::new(), stuck: None })
+        Ok(Writer { client, life })
     }
 
     /// The name of this data folder's writer.
@@ -174,12 +211,15 @@ impl Once {
     }
 
     /// Reads the answers that came since, other front ends' among them.
-    async fn catch_up(&self, writer: &mut Writer) -> Result<(), LogError> {
-        let end = self.decided(writer).await?;
-        writer.next = writer.next.max(self.offset(At::Earliest).await?);
-        while writer.next < end {
-            let range = OffsetRange::new(writer.next, end);
-            let read = self.cursors.read(&requests(), writer.life, Partition(0), range, READ_BYTES, None).await;
+    async fn catch_up(&self, life: Incarnation, answers: &mut Answers) -> Result<(), LogError> {
+        if answers.life != Some(life) {
+            *answers = Answers { life: Some(life), ..Answers::default() };
+        }
+        let end = self.decided(&mut answers.stuck).await?;
+        answers.next = answers.next.max(self.offset(At::Earliest).await?);
+        while answers.next < end {
+            let range = OffsetRange::new(answers.next, end);
+            let read = self.cursors.read(&requests(), life, Partition(0), range, READ_BYTES, None).await;
             let batch = read.map_err(|e| e.explain(&self.cluster, &requests()))?.batch;
             for row in 0..batch.len() {
                 let (keys, values) = (batch.keys(), batch.values());
@@ -188,27 +228,26 @@ impl Once {
                     && answer.format == FORMAT
                 {
                     let at_micros = batch.timestamps().value(row);
-                    writer.answers.insert(key.to_owned(), Answer { at_micros, ..answer });
+                    answers.insert(key.into(), Answer { at_micros, ..answer });
                 }
             }
-            writer.next = batch.range.to;
-            let kept_since = self.clock.now().minus(KEPT).as_micros();
-            writer.answers.retain(|_, answer| answer.at_micros >= kept_since);
+            answers.next = batch.range.to;
         }
+        answers.forget_before(self.kept_since());
         Ok(())
     }
 
     /// Where the answers end, once those that are under way now are committed or given up.
-    async fn decided(&self, writer: &mut Writer) -> Result<Offset, LogError> {
+    async fn decided(&self, stuck: &mut Option<Offset>) -> Result<Offset, LogError> {
         let high = self.offset(At::High).await?;
         let deadline = Instant::now() + UNDECIDED;
         loop {
             let stable = self.offset(At::Stable).await?;
-            if stable >= high || writer.stuck == Some(stable) {
+            if stable >= high || *stuck == Some(stable) {
                 return Ok(stable);
             }
             if Instant::now() >= deadline {
-                writer.stuck = Some(stable);
+                *stuck = Some(stable);
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -282,6 +321,30 @@ impl Once {
     }
 }
 
+impl Answers {
+    fn get(&self, key: &str, kept_since: i64) -> Option<&Answer> {
+        self.by_key.get(key).filter(|answer| answer.at_micros >= kept_since)
+    }
+
+    fn insert(&mut self, key: Arc<str>, answer: Answer) {
+        let at = answer.at_micros;
+        // One that is read again, or is newer, stands in the order already.
+        if self.by_key.insert(key.clone(), answer).is_none() {
+            self.by_age.push_back((at, key));
+        }
+    }
+
+    /// Forgets answers that are too old. Looks at these only, and at those that came anew meanwhile.
+    fn forget_before(&mut self, kept_since: i64) {
+        while let Some((_, key)) = self.by_age.pop_front_if(|(at, _)| *at < kept_since) {
+            match self.by_key.get(&key) {
+                Some(answer) if answer.at_micros >= kept_since => self.by_age.push_back((answer.at_micros, key)),
+                _ => _ = self.by_key.remove(&key),
+            }
+        }
+    }
+}
+
 impl Answer {
     fn appended(&self) -> Appended {
         let range = |(p, (from, to)): (&u32, &(u64, u64))| {
@@ -293,4 +356,32 @@ impl Answer {
 
 fn requests() -> TopicName {
     TOPIC.parse().expect("a topic's name")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(at_micros: i64) -> Answer {
+        Answer { format: FORMAT, digest: "d".into(), appended: BTreeMap::new(), at_micros }
+    }
+
+    #[test]
+    fn an_answer_is_forgotten_when_it_is_old_and_not_before() {
+        let mut answers = Answers::default();
+        for at in 0..10 {
+            answers.insert(at.to_string().into(), answer(at));
+        }
+        // One is read again from the log, and one was given anew after it had expired.
+        answers.insert("7".into(), answer(7));
+        answers.insert("3".into(), answer(20));
+        answers.forget_before(5);
+        let mut left: Vec<_> = answers.by_key.keys().map(|key| key.to_string()).collect();
+        left.sort();
+        assert_eq!(left, ["3", "5", "6", "7", "8", "9"]);
+        assert_eq!(answers.by_age.len(), 6);
+        assert!(answers.get("3", 5).is_some() && answers.get("5", 6).is_none());
+        answers.forget_before(21);
+        assert!(answers.by_key.is_empty() && answers.by_age.is_empty());
+    }
 }
