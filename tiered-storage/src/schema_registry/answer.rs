@@ -26,6 +26,8 @@ pub(super) enum Answered {
     Found(Registered),
     /// There is no such schema, subject or version: the registry's own word for it, not just any 404.
     Absent,
+    /// A schema of a type that is not known here.
+    Foreign(String),
 }
 
 #[derive(Deserialize)]
@@ -57,7 +59,7 @@ impl Answered {
                 None | Some("AVRO") => Format::Avro,
                 Some("PROTOBUF") => Format::Protobuf,
                 Some("JSON") => Format::Json,
-                Some(other) => return Err(format!("a schema of the type `{other}`, which is not known here")),
+                Some(_) => return Ok(Answered::Foreign(body.kind.unwrap_or_default())),
             };
             return Ok(Answered::Found(Registered { format, schema: body.schema, references: body.references }));
         }
@@ -91,11 +93,13 @@ mod tests {
     fn a_schema_without_a_type_is_avro() {
         let found = |body: &[u8]| match Answered::of(200, body).unwrap() {
             Answered::Found(found) => found,
-            Answered::Absent => panic!("it is there"),
+            other => panic!("it is there: {other:?}"),
         };
         assert_eq!(found(br#"{"schema": "\"long\""}"#).format, Format::Avro);
         let other = found(br#"{"schema": "s", "schemaType": "PROTOBUF", "id": 7, "references": [{"name": "a.proto", "subject": "a", "version": 2}]}"#);
         assert_eq!(other.format, Format::Protobuf);
+        let foreign = Answered::of(200, br#"{"schema": "s", "schemaType": "THRIFT"}"#).unwrap();
+        assert_eq!(foreign, Answered::Foreign("THRIFT".into()), "the registry is well, and asking again does not help");
         assert_eq!(other.references, [Reference { name: "a.proto".into(), subject: "a".into(), version: 2 }]);
     }
 }

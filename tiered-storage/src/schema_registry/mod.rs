@@ -83,13 +83,6 @@ struct Remote {
     pause: Mutex<Pause>,
 }
 
-/// What came of one request.
-enum Outcome {
-    Found(Registered),
-    /// The registry says that there is none.
-    Absent,
-}
-
 impl SchemaRegistry {
     /// No registry: whoever needs one is told how to name it.
     pub fn none() -> Self {
@@ -126,9 +119,15 @@ impl SchemaRegistry {
     /// The latest schema of a subject; `None` when there is no such subject.
     pub async fn latest(&self, subject: &str) -> Result<Option<WriterSchema>, LogError> {
         let remote = self.remote()?;
-        match remote.ask(&["subjects", subject, "versions", "latest"]).await? {
-            Outcome::Found(found) => Ok(Some(remote.whole(found).await?)),
-            Outcome::Absent => Ok(None),
+        match remote.ask(&["subjects", subject, "versions", "latest"], None).await? {
+            Answered::Absent => Ok(None),
+            Answered::Foreign(kind) => {
+                Err(remote.refused(&format!("`{subject}` is of the type `{kind}`, which is not known here")))
+            }
+            Answered::Found(found) => match remote.whole(found).await? {
+                Ok(whole) => Ok(Some(whole)),
+                Err(missing) => Err(remote.refused(&missing)),
+            },
         }
     }
 
@@ -140,7 +139,8 @@ impl SchemaRegistry {
 }
 
 impl Remote {
-    /// The schema of an id; `None` when the registry has none.
+    /// The schema of an id; `None` when the registry has none, or none that can be put together: its records cannot be read, however often
+    /// one asks.
     async fn schema(&self, id: u32) -> Result<Option<Arc<WriterSchema>>, LogError> {
         if let Some(known) = self.kept.get(id) {
             return Ok(known);
@@ -148,26 +148,32 @@ impl Remote {
         let number = id.to_string();
         let mut waits = AGAIN_AFTER.iter();
         loop {
-            let answer = match self.ask(&["schemas", "ids", &number]).await {
+            let answer = match self.ask(&["schemas", "ids", &number], None).await {
                 // Its word of then will do: a replay must not depend on whether the registry is there.
                 Err(_) if self.kept.was_absent(id) => return Ok(None),
                 answer => answer?,
             };
-            match answer {
-                Outcome::Found(found) => return Ok(Some(self.kept.put(id, self.whole(found).await?))),
-                Outcome::Absent => match waits.next() {
-                    Some(wait) => tokio::time::sleep(*wait).await,
-                    None => {
-                        self.kept.put_absent(id);
-                        return Ok(None);
-                    }
+            let missing = match answer {
+                Answered::Found(found) => match self.whole(found).await? {
+                    Ok(whole) => return Ok(Some(self.kept.put(id, whole))),
+                    Err(missing) => missing,
                 },
+                Answered::Foreign(kind) => format!("it is of the type `{kind}`, which is not known here"),
+                Answered::Absent => "it is not there".to_owned(),
+            };
+            match waits.next() {
+                Some(wait) => tokio::time::sleep(*wait).await,
+                None => {
+                    tracing::debug!(id, missing, "the registry's schema is of no use");
+                    self.kept.put_absent(id);
+                    return Ok(None);
+                }
             }
         }
     }
 
-    /// A schema with all that it refers to.
-    async fn whole(&self, found: Registered) -> Result<WriterSchema, LogError> {
+    /// A schema with all that it refers to, or what of that is missing.
+    async fn whole(&self, found: Registered) -> Result<Result<WriterSchema, String>, LogError> {
         let mut references = BTreeMap::new();
         let mut left: Vec<Reference> = found.references;
         while let Some(Reference { name, subject, version }) = left.pop() {
@@ -175,31 +181,32 @@ impl Remote {
                 continue;
             }
             if references.len() == MAX_REFERENCES {
-                return Err(self.refused(&format!("a schema refers to more than {MAX_REFERENCES} others")));
+                return Ok(Err(format!("a schema refers to more than {MAX_REFERENCES} others")));
             }
-            match self.ask(&["subjects", &subject, "versions", &version.to_string()]).await? {
-                Outcome::Found(found) => {
+            // Records outlive subjects: one that was deleted softly is there for those who still refer to it.
+            match self.ask(&["subjects", &subject, "versions", &version.to_string()], Some("deleted=true")).await? {
+                Answered::Found(found) => {
                     left.extend(found.references);
                     references.insert(name, found.schema);
                 }
-                Outcome::Absent => {
-                    return Err(self.refused(&format!(
+                Answered::Absent | Answered::Foreign(_) => {
+                    return Ok(Err(format!(
                         "a schema refers to version {version} of subject `{subject}`, which is not there"
                     )));
                 }
             }
         }
-        Ok(WriterSchema { format: found.format, schema: found.schema, references })
+        Ok(Ok(WriterSchema { format: found.format, schema: found.schema, references }))
     }
 
     /// Asks, some times if need be; then leaves the registry alone for a while.
-    async fn ask(&self, path: &[&str]) -> Result<Outcome, LogError> {
+    async fn ask(&self, path: &[&str], query: Option<&str>) -> Result<Answered, LogError> {
         if let Some(reason) = self.pause.lock().expect("no holder panics").reason(Instant::now()) {
             return Err(self.refused(&reason));
         }
         let mut waits = AGAIN_AFTER.iter();
         loop {
-            let failure = match self.ask_once(path).await {
+            let failure = match self.ask_once(path, query).await {
                 Ok(outcome) => {
                     self.pause.lock().expect("no holder panics").end();
                     return Ok(outcome);
@@ -216,9 +223,10 @@ impl Remote {
         }
     }
 
-    async fn ask_once(&self, path: &[&str]) -> Result<Outcome, Failure> {
+    async fn ask_once(&self, path: &[&str], query: Option<&str>) -> Result<Answered, Failure> {
         let mut url = self.url.clone();
         url.path_segments_mut().expect("http URLs have paths").pop_if_empty().extend(path);
+        url.set_query(query);
         let mut request = self.http.get(url.clone());
         if let Some(token) = &self.settings.token {
             request = request.bearer_auth(token);
@@ -238,8 +246,7 @@ impl Remote {
             }
         }
         match Answered::of(status.as_u16(), &body) {
-            Ok(Answered::Found(found)) => Ok(Outcome::Found(found)),
-            Ok(Answered::Absent) => Ok(Outcome::Absent),
+            Ok(answered) => Ok(answered),
             Err(detail) => {
                 let detail = format!("GET {} was answered with {detail}", url.path());
                 let passes = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;

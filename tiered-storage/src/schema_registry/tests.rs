@@ -127,7 +127,7 @@ async fn a_subjects_latest_schema_comes_with_what_it_refers_to() {
             200,
             r#"{"schema": "s", "schemaType": "PROTOBUF", "references": [{"name": "m.proto", "subject": "money", "version": 3}]}"#,
         ),
-        "/subjects/money/versions/3" => (200, r#"{"schema": "money", "schemaType": "PROTOBUF"}"#),
+        "/subjects/money/versions/3?deleted=true" => (200, r#"{"schema": "money", "schemaType": "PROTOBUF"}"#),
         _ => (404, r#"{"error_code": 40401, "message": "no such subject"}"#),
     })
     .await;
@@ -136,4 +136,26 @@ async fn a_subjects_latest_schema_comes_with_what_it_refers_to() {
     assert_eq!((found.format, found.schema.as_str()), (Format::Protobuf, "s"));
     assert_eq!(found.references["m.proto"], "money");
     assert_eq!(registry.latest("absent").await.unwrap(), None);
+}
+
+#[tokio::test]
+async fn a_schema_that_cannot_be_put_together_holds_up_nobody() {
+    let folder = tempfile::tempdir().unwrap();
+    let (url, _) = registry(|path, _| match path {
+        "/schemas/ids/1" => {
+            (200, r#"{"schema": "s", "references": [{"name": "m", "subject": "money", "version": 3}]}"#)
+        }
+        "/schemas/ids/2" => (200, r#"{"schema": "s", "references": [{"name": "m", "subject": "gone", "version": 1}]}"#),
+        "/schemas/ids/3" => (200, r#"{"schema": "s", "schemaType": "THRIFT"}"#),
+        "/schemas/ids/4" => (200, LONG),
+        // Deleted softly: it is there for those who ask for it so.
+        "/subjects/money/versions/3?deleted=true" => (200, LONG),
+        _ => (404, r#"{"error_code": 40402, "message": "no such version"}"#),
+    })
+    .await;
+    let registry = open(&url, folder.path());
+    let writers = registry.writers([1, 2, 3, 4].into()).await.unwrap();
+    let found = |id| writers.get(id).unwrap().is_some();
+    assert_eq!([1, 2, 3, 4].map(found), [true, false, false, true]);
+    assert_eq!(writers.get(1).unwrap().unwrap().references["m"], "\"long\"");
 }
