@@ -73,7 +73,7 @@ impl Reader {
 
     /// The statements of one message; none when it holds only blanks and comments.
     pub(super) fn read(&self, sql: &str) -> PgWireResult<Vec<Statement>> {
-        if let Err(refusal) = rekap_jobs::check_size(sql) {
+        if let Err(refusal) = rekap_jobs::check_size(sql, &PostgreSqlDialect {}) {
             return Err(error("54001", refusal.to_string(), "write it shorter"));
         }
         let invalid = |failed: ParserError| error("42601", failed.to_string(), "");
@@ -201,6 +201,13 @@ mod tests {
         assert!(Reader::new().read("-- nothing").unwrap().is_empty());
         assert!(Reader::new().read(&"select 1;".repeat(9)).is_err());
         assert!(Reader::new().read("selct").is_err());
+    }
+
+    #[test]
+    fn a_chain_of_operators_that_only_postgres_knows_is_measured_as_it_is_read() {
+        assert!(Reader::new().read(&format!("SELECT 1{}", "#1".repeat(100))).is_ok());
+        let refused = Reader::new().read(&format!("SELECT 1{}", "#1".repeat(30_000))).unwrap_err();
+        assert!(refused.to_string().contains("nests more than"), "{refused}");
     }
 
     #[test]

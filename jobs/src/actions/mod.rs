@@ -17,12 +17,14 @@ use std::time::Duration;
 use arrow::array::RecordBatch;
 use arrow::datatypes::SchemaRef;
 use datafusion::common::DataFusionError;
+use datafusion::config::Dialect;
 use datafusion::datasource::MemTable;
 use datafusion::execution::runtime_env::RuntimeEnvBuilder;
 use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::Statement;
 use datafusion::sql::sqlparser::ast::Statement as SqlStatement;
+use datafusion::sql::sqlparser::dialect::GenericDialect;
 use futures::TryStreamExt as _;
 use rekap_tables::{MAX_OUTBOX_MESSAGES, Outgoing, RowChanges, TableSchema, json};
 use rekap_tiered_storage::{Positions, Timestamp};
@@ -138,10 +140,10 @@ impl Actions {
 
 /// Plans one SELECT; everything else is refused.
 async fn plan(session: &SessionContext, sql: &str) -> Result<LogicalPlan, String> {
-    check_size(sql).map_err(|refusal| refusal.to_string())?;
+    check_size(sql, &GenericDialect {}).map_err(|refusal| refusal.to_string())?;
     let state = session.state();
     let wrong = |error: DataFusionError| error.strip_backtrace();
-    let statement = state.sql_to_statement(sql, &state.config().options().sql_parser.dialect).map_err(wrong)?;
+    let statement = state.sql_to_statement(sql, &Dialect::Generic).map_err(wrong)?;
     let is_select =
         matches!(&statement, Statement::Statement(statement) if matches!(**statement, SqlStatement::Query(_)));
     if !is_select {

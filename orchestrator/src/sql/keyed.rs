@@ -16,7 +16,7 @@ use datafusion::logical_expr::expr::InList;
 use datafusion::logical_expr::{BinaryExpr, Expr, Operator, TableProviderFilterPushDown, TableType};
 use datafusion::physical_plan::ExecutionPlan;
 use futures::{StreamExt as _, stream};
-use rekap_tables::{RowsQuery, TableSnapshot};
+use rekap_tables::{RowsQuery, TableSnapshot, canonical_key};
 
 use super::source::{Batches, Open, Source, failed};
 
@@ -89,7 +89,7 @@ impl KeyedTable {
 fn values(column: &str, ty: &DataType, condition: &Expr) -> Option<Vec<ScalarValue>> {
     let is = |expr: &Expr| matches!(expr, Expr::Column(found) if found.name == column);
     let value = |expr: &Expr| match expr {
-        Expr::Literal(value, _) if !value.is_null() => value.cast_to(ty).ok(),
+        Expr::Literal(value, _) if !value.is_null() => value.cast_to(ty).and_then(canonical).ok(),
         _ => None,
     };
     let mut values = match condition {
@@ -111,6 +111,11 @@ fn values(column: &str, ty: &DataType, condition: &Expr) -> Option<Vec<ScalarVal
     let mut seen = std::collections::HashSet::new();
     values.retain(|value| seen.insert(value.clone()));
     Some(values)
+}
+
+/// The value as it stands in a key: what is equal there is found once.
+fn canonical(value: ScalarValue) -> Result<ScalarValue> {
+    ScalarValue::try_from_array(&canonical_key(&[value.to_array()?]).remove(0), 0)
 }
 
 impl fmt::Debug for KeyedTable {

@@ -26,6 +26,7 @@ use datafusion::logical_expr::LogicalPlan;
 use datafusion::prelude::{SQLOptions, SessionConfig, SessionContext};
 use datafusion::sql::parser::{DFParser, Statement};
 use datafusion::sql::sqlparser::ast::{SetExpr, Statement as SqlStatement};
+use datafusion::sql::sqlparser::dialect::GenericDialect;
 
 pub(crate) use catalog::SqlTables;
 pub(crate) use engine::Engine;
@@ -68,8 +69,9 @@ pub(crate) async fn select(session: &SessionContext, sql: &str) -> Result<Sendab
 /// Plans one SELECT, or the explanation of one, in `session`; everything else is refused.
 pub(crate) async fn plan(session: &SessionContext, sql: &str) -> Result<LogicalPlan, SqlError> {
     let state = session.state();
-    rekap_jobs::check_size(sql).map_err(|refusal| SqlError::Invalid(refusal.to_string()))?;
-    let mut statements = DFParser::parse_sql(sql)?;
+    let dialect = GenericDialect {};
+    rekap_jobs::check_size(sql, &dialect).map_err(|refusal| SqlError::Invalid(refusal.to_string()))?;
+    let mut statements = DFParser::parse_sql_with_dialect(sql, &dialect)?;
     let statement = match (statements.pop_front(), statements.is_empty()) {
         (Some(statement), true) => statement,
         (None, _) => return Err(SqlError::Invalid("the query is empty".into())),

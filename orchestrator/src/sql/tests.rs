@@ -127,6 +127,26 @@ async fn a_select_reads_what_an_alias_serves() {
 }
 
 #[tokio::test]
+async fn a_row_whose_key_is_named_in_two_ways_is_found_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = log(dir.path()).await;
+    let values = vec![("k", Arc::new(Float64Array::from(vec![0.0, 1.0])) as ArrayRef)];
+    let live = table(&Tables::open(&dir.path().join("tables")).unwrap(), 1, &["k"], rows(values));
+    let live = BTreeMap::from([("zeros".to_owned(), live)]);
+    let tables = || {
+        let (live, log) = (live.clone(), log.clone());
+        SqlTables { live, versions: BTreeMap::new(), log, scope: Scope::default() }
+    };
+    let engine = Engine::new(SqlLimits { max_memory: 64 << 20, ..SqlLimits::default() }).unwrap();
+    for condition in ["k IN (0.0, -0.0)", "k = 0.0 OR k = -0.0", "k IN (0.0, -0.0, 0.0)"] {
+        let sql = format!("SELECT count(*) AS n FROM live.zeros WHERE {condition}");
+        let batches: Vec<_> = engine.query(tables(), &sql).await.unwrap().try_collect().await.unwrap();
+        let found: Vec<Value> = batches.iter().flat_map(|batch| json::values(batch).unwrap()).collect();
+        assert_eq!(found, [json!({"n": 1})], "{condition}");
+    }
+}
+
+#[tokio::test]
 async fn versions_are_joined_by_name_and_number() {
     let sql = r#"SELECT old.currency, sum(new.price) AS price FROM live.bpi old
                  JOIN version."bpi@2" new ON old.currency = new.currency AND old.minute = new.minute
@@ -311,4 +331,38 @@ async fn a_query_whose_reader_has_gone_ends() {
         }
     };
     tokio::time::timeout(Duration::from_secs(30), ended).await.expect("the query ends");
+}
+
+/// What is just short enough to be looked at is read, planned and dropped on a stack as each thread of the engine has it.
+#[test]
+fn the_deepest_sql_that_is_taken_fits_on_a_threads_stack() {
+    let many = |first: &str, n: usize, more: &dyn Fn(usize) -> String| {
+        format!("{first}{}", (0..n).map(more).collect::<String>())
+    };
+    let deepest = [
+        many("SELECT 1", 499, &|_| " + 1".into()),
+        many("SELECT 1 WHERE true", 495, &|_| " AND true".into()),
+        many("SELECT 1", 245, &|_| " IS NULL".into()),
+        many("SELECT [1,1]", 100, &|_| "||[1,1]".into()),
+        many("SELECT [1]", 490, &|_| "[1]".into()),
+        many("SELECT 1 FROM (VALUES (1)) a", 490, &|i| format!(", (VALUES (1)) b{i}")),
+        many("SELECT 1 FROM (VALUES (1)) a", 245, &|i| format!(" CROSS JOIN (VALUES (1)) b{i}")),
+        many("SELECT 1 FROM (VALUES (1)) a", 160, &|i| format!(" JOIN (VALUES (1)) b{i} ON true")),
+        many("SELECT 1", 199, &|_| " UNION ALL SELECT 1".into()),
+        many("VALUES (1)", 199, &|_| " UNION VALUES (1)".into()),
+        many("VALUES (1)", 199, &|_| " EXCEPT VALUES (1)".into()),
+        format!("SELECT {}", "INTERVAL ".repeat(9)),
+        format!("SELECT CAST(1 AS {}", "Nullable(".repeat(240)),
+        format!("SELECT * FROM a {}", "JOIN b ".repeat(490)),
+        format!("{}SELECT 1", "EXPLAIN ".repeat(190)),
+    ];
+    let run = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        for sql in deepest {
+            let planned = runtime.block_on(super::plan(&check_session(), &sql));
+            let told = planned.map(drop).map_err(|error| error.to_string());
+            assert!(!told.is_err_and(|told| told.contains("nests more than")), "{}", &sql[..60]);
+        }
+    };
+    std::thread::Builder::new().stack_size(2 << 20).spawn(run).unwrap().join().unwrap();
 }
