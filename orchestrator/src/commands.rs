@@ -44,7 +44,7 @@ impl Orchestrator {
         self.admit_checks(&spec, compiled.table_schema()).await?;
         self.admit_actions(&spec, compiled.table_schema()).await?;
         let start = self.start_of(&spec, &topics, None).await?;
-        let digest = decide::known_digest(&self.state(), &spec.name, digests(&compiled));
+        let digests = digests(&compiled);
         let mut warnings = compiled.warnings().to_vec();
         let gone = self.history_gone(&self.state(), &spec, &topics).await?;
         let job = spec.name.clone();
@@ -53,12 +53,19 @@ impl Orchestrator {
             if let Some(job) = state.ever(&spec.name) {
                 decide::admit(job, &by.if_match)?;
             }
-            decide::still_as_planned(state, &spec.name, &digest, plan.as_ref())?;
-            let (version, what, created) = match decide::deploy(state, &spec, &digest, &topics, &start, rebuild) {
-                DeployDecision::Same(version) => (version, None, false),
-                DeployDecision::Policy(version, what) => (version, Some(what), false),
-                DeployDecision::New(version, what) => (version, Some(what), true),
+            let deleted = topics.iter().find(|(_, topic)| state.was_deleted(topic.incarnation));
+            if let Some((input, topic)) = deleted {
+                return Err(unknown_input(input, LogError::UnknownTopic(topic.name.clone())));
+            }
+            let known = decide::known_digest(state, &spec.name, &digests);
+            decide::still_as_planned(state, &spec.name, known, plan.as_ref())?;
+            let (version, what, digest) = match decide::deploy(state, &spec, &digests, &topics, &start, rebuild) {
+                DeployDecision::Same(version) => (version, None, known),
+                DeployDecision::Policy(version, what) => (version, Some(what), known),
+                DeployDecision::New(version, what) => (version, Some(what), digests[0].as_str()),
             };
+            let created = matches!(what, Some(What::Deployed(_)));
+            let digest = digest.to_owned();
             warnings.extend(gone.into_iter().filter(|_| created));
             let policy_changed = matches!(what, Some(What::PolicyChanged { .. }));
             Ok((what, Deployed { job: spec.name, version, digest, created, policy_changed, warnings }))
@@ -88,7 +95,7 @@ impl Orchestrator {
         match decide::promote(now_job, version, &asked, conditions.clone(), who, self.clock.now())? {
             PromoteDecision::Swap(order) => self.promote_now(order, conditions, by).await.map(Promotion::Promoted),
             PromoteDecision::Serves => self.answer_serving(job, version, by).await.map(Promotion::Promoted),
-            PromoteDecision::Arm(_) => self.arm(job, version, by).await.map(Promotion::Armed),
+            PromoteDecision::Arm(_) => self.arm(job, version, asked.force, by).await.map(Promotion::Armed),
             PromoteDecision::Approve(_) => self.approve(job, version, asked.force, by).await.map(Promotion::Approved),
         }
     }
@@ -102,13 +109,13 @@ impl Orchestrator {
         .await
     }
 
-    async fn arm(&self, job: &str, version: u32, by: By) -> Result<Armed, Rejection> {
+    async fn arm(&self, job: &str, version: u32, force: Vec<String>, by: By) -> Result<Armed, Rejection> {
         let name = job.to_owned();
         self.write(&by, job, move |state, _| {
             let job = state.job(&name)?;
-            let armed = job.version(version)?.armed.is_some();
+            let armed = job.version(version)?.armed.as_ref().is_some_and(|armed| armed.force == force);
             let answer = Armed { job: name, version, armed: true, generation: job.generation };
-            Ok(((!armed).then_some(What::Armed { version }), answer))
+            Ok(((!armed).then_some(What::Armed { version, force }), answer))
         })
         .await
     }
@@ -347,7 +354,7 @@ impl Orchestrator {
     }
 }
 
-/// The digests of a compiled job: as they are taken now, and as they were.
+/// The digests of a compiled job: as they are taken now first, then as they were.
 pub(crate) fn digests(compiled: &CompiledJob) -> Vec<String> {
     std::iter::once(&compiled.digest()).chain(compiled.former_digests()).map(ToString::to_string).collect()
 }

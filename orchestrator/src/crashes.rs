@@ -171,8 +171,9 @@ impl Machine {
         let judged = |(job, version): (&Arc<crate::state::Job>, &crate::state::Version)| {
             let key = (job.name.clone(), version.number);
             let serving = job.serving().map(|serving| serving.number);
-            let unmet = (!version.passed_against(serving)).then(|| "verified".to_owned());
-            let judged = Judged { keeps_up: true, unmet, measured: true, ..Judged::default() };
+            let unmet = (!version.passed_against(serving)).then(|| ("verified".to_owned(), "not yet".to_owned()));
+            let judged =
+                Judged { keeps_up: true, unmet: unmet.into_iter().collect(), measured: true, ..Judged::default() };
             self.runners.contains_key(&key).then_some((key, judged))
         };
         let standing = state.live().filter_map(judged).collect();
@@ -263,7 +264,8 @@ impl Machine {
     fn deploy(&mut self, digest: &'static str) -> Result<(), Crash> {
         let (spec, start) = (spec(""), Positions::new());
         let answer = self.book().write(&request(digest), JOB, |state, _| {
-            let DeployDecision::New(version, what) = decide::deploy(state, &spec, digest, &topics(), &start, false)
+            let DeployDecision::New(version, what) =
+                decide::deploy(state, &spec, &[digest.to_owned()], &topics(), &start, false)
             else {
                 panic!("a request that was answered is not decided again");
             };

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use rekap_tiered_storage::{LogError, Timestamp};
+use rekap_tiered_storage::{LogError, Timestamp, TopicName};
 
 use crate::{CatalogError, Condition, SqlError};
 
@@ -94,6 +94,14 @@ pub enum Rejection {
         to: u32,
         /// Why not.
         why: String,
+    },
+    /// Live versions read the topic.
+    #[error("topic `{topic}` is read by {}", readers.join(", "))]
+    TopicInUse {
+        /// The topic.
+        topic: TopicName,
+        /// The versions, as `bpi@3`.
+        readers: Vec<String>,
     },
     /// The version serves, or is what a rollback would go to.
     #[error("version {version} of `{job}` {how}")]
@@ -307,6 +315,7 @@ impl Rejection {
                 Kind::Conflict
             }
             Rejection::InUse { .. } | Rejection::WrongPhase { .. } | Rejection::Frozen { .. } => Kind::Conflict,
+            Rejection::TopicInUse { .. } => Kind::Conflict,
             Rejection::NoTable { .. } | Rejection::PlanMoved { .. } => Kind::Conflict,
             Rejection::Moved { .. } | Rejection::GroupMoved { .. } => Kind::Precondition,
             Rejection::Recovering { .. } => Kind::Unavailable,
@@ -332,6 +341,7 @@ impl Rejection {
             Rejection::NothingToRollBack(_) | Rejection::GroupNotPromoted(_) => "NOTHING_TO_ROLL_BACK",
             Rejection::CannotRollBack { .. } => "CANNOT_ROLL_BACK",
             Rejection::InUse { .. } => "IN_USE",
+            Rejection::TopicInUse { .. } => "TOPIC_IN_USE",
             Rejection::WrongPhase { .. } => "WRONG_PHASE",
             Rejection::Frozen { .. } => "FROZEN",
             Rejection::Moved { .. } | Rejection::GroupMoved { .. } => "GENERATION_MOVED",
@@ -376,6 +386,7 @@ impl Rejection {
             Rejection::CannotRollBack { job, .. } => {
                 format!("`rekap versions {job}` shows what is warm; a fresh version takes `rekap deploy --rebuild`")
             }
+            Rejection::TopicInUse { .. } => "retire those versions, or delete their jobs, first".into(),
             Rejection::InUse { .. } => {
                 "deploy with `rebuild` to replay into a new version beside it; what is warm goes by itself when its window ends (`rollback-window`)".into()
             },

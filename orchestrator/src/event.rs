@@ -158,6 +158,9 @@ pub enum What {
     Armed {
         /// The version.
         version: u32,
+        /// The conditions that it need not meet.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        force: Vec<String>,
     },
     /// Somebody approved that the version be promoted; it is once somebody else asks for it too.
     #[serde(rename = "version.approved")]
@@ -467,6 +470,14 @@ pub enum Cause {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_version_that_was_armed_before_conditions_could_be_waived_reads_as_it_was_written() {
+        let text = r#"{"job":"bpi","what":{"version.armed":{"version":2}}}"#;
+        let event = Event::new("bpi", What::Armed { version: 2, force: vec![] });
+        assert_eq!(serde_json::from_str::<Event>(text).unwrap(), event);
+        assert_eq!(serde_json::to_string(&event).unwrap(), text);
+    }
 
     #[test]
     fn an_event_reads_back_and_shows_as_one_flat_object_with_its_type() {

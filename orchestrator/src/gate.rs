@@ -36,6 +36,22 @@ impl Gate {
     }
 }
 
+/// Waits for a turn at each of these gates that others make way for. The turns are taken one after the other: who takes them at several
+/// gates in the same order as everybody else waits for nobody who waits for them.
+pub(crate) async fn urgent_turns(gates: &[Arc<Gate>]) -> Vec<MutexGuard<'_, ()>> {
+    let _waiting: Vec<Waiting<'_>> = gates.iter().map(|gate| Waiting::at(gate)).collect();
+    turns(gates).await
+}
+
+/// A turn at every gate, taken in order.
+pub(crate) async fn turns(gates: &[Arc<Gate>]) -> Vec<MutexGuard<'_, ()>> {
+    let mut turns = vec![];
+    for gate in gates {
+        turns.push(gate.turn().await);
+    }
+    turns
+}
+
 /// Counts one rollback as waiting until it is dropped.
 struct Waiting<'a>(&'a Gate);
 
@@ -68,6 +84,19 @@ impl Gates {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_rollback_of_a_group_waits_for_one_gate_before_it_takes_the_next() {
+        let gates = Gates::default();
+        let both = [gates.of("a"), gates.of("b")];
+        let held = both[0].turn().await;
+        let mut rollback = std::pin::pin!(urgent_turns(&both));
+        assert!(futures::poll!(&mut rollback).is_pending());
+        both[1].interrupted().await;
+        assert!(both[1].turn.try_lock().is_ok(), "whoever has that turn may need the first one too");
+        drop(held);
+        assert_eq!(rollback.await.len(), 2);
+    }
 
     #[tokio::test]
     async fn who_has_a_turn_is_told_when_a_rollback_waits_and_only_then() {

@@ -4,20 +4,20 @@
 //! taken in the order of the jobs' names, so two groups cannot wait for each other; a promotion gives all its turns up as soon as a
 //! rollback of any of its jobs waits. If the process dies before the event is durable nothing has happened; after it, all has.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{join_all, select_all};
 use rekap_tiered_storage::Timestamp;
-use tokio::sync::MutexGuard;
 use tokio::time::Instant;
 
 use crate::commands::WAITS_FOR;
 use crate::decide::{self, GroupDecision, GroupPromotion, Order};
 use crate::event::{Chosen, Moved, SteppedBack, Swap, What};
 use crate::fleet::Member;
-use crate::gate::Gate;
+use crate::gate::{Gate, turns, urgent_turns};
 use crate::state::State;
 use crate::swap::{
     Meeting, PROMOTION_LIMIT, Places, ROLLBACK_LIMIT, has_actions, meet, millis, stepped_back, still_as_ordered, swap,
@@ -96,7 +96,7 @@ impl Orchestrator {
     }
 
     async fn swap_group_forward(&self, group: String, orders: Vec<Order>, by: By) -> Result<GroupSwapped, Rejection> {
-        let gates: Vec<Arc<Gate>> = orders.iter().map(|order| self.gates.of(&order.job)).collect();
+        let gates = self.gates_of(&orders);
         let off = |reason: &str| {
             let (job, version) = (group.clone(), orders.first().map_or(0, |order| order.to));
             let reason = reason.to_owned();
@@ -135,8 +135,8 @@ impl Orchestrator {
     async fn swap_group_back(&self, group: String, by: By) -> Result<GroupSwapped, Rejection> {
         let begun = Instant::now();
         let before = decide::roll_back_group(&self.state(), &group);
-        let gates: Vec<Arc<Gate>> = before.iter().flatten().map(|order| self.gates.of(&order.job)).collect();
-        let _turns = join_all(gates.iter().map(|gate| gate.urgent_turn())).await;
+        let gates = self.gates_of(before.as_deref().unwrap_or_default());
+        let _turns = urgent_turns(&gates).await;
         if let Some(answer) = self.book.answered(&by)? {
             return Ok(answer);
         }
@@ -160,6 +160,12 @@ impl Orchestrator {
         self.tell_all_actions();
         drop(meetings);
         Ok(swapped)
+    }
+
+    /// The gates of these jobs, by name: in that order everybody takes them.
+    fn gates_of(&self, orders: &[Order]) -> Vec<Arc<Gate>> {
+        let jobs: BTreeSet<&str> = orders.iter().map(|order| order.job.as_str()).collect();
+        jobs.into_iter().map(|job| self.gates.of(job)).collect()
     }
 
     /// Holds what serves in each job and waits for what takes over, all at the same time.
@@ -194,15 +200,6 @@ pub(crate) fn approval(group: String, orders: &[Order], force: Vec<String>, acto
     let what = What::GroupApproved { group: group.clone(), versions: orders.iter().map(chosen).collect(), force };
     let versions = orders.iter().map(|order| (order.job.clone(), order.to)).collect();
     (what, GroupApproved { group, versions, approved_by: actor, waits_for: WAITS_FOR.into() })
-}
-
-/// A turn at every gate, taken in order.
-async fn turns(gates: &[Arc<Gate>]) -> Vec<MutexGuard<'_, ()>> {
-    let mut turns = vec![];
-    for gate in gates {
-        turns.push(gate.turn().await);
-    }
-    turns
 }
 
 /// The moves of all jobs, if what each rests on is still so, and the answer.

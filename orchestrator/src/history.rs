@@ -21,6 +21,12 @@ impl Orchestrator {
     /// A page of what happened to a job, after the event with that seq.
     pub async fn history(&self, job: &str, after: u64, limit: usize) -> Result<EventsPage, Rejection> {
         self.state().job(job)?;
+        self.happened_to(job, after, limit).await
+    }
+
+    /// The same, also of a job that was deleted since.
+    pub async fn happened_to(&self, job: &str, after: u64, limit: usize) -> Result<EventsPage, Rejection> {
+        self.state().ever(job).ok_or_else(|| Rejection::UnknownJob(job.to_owned()))?;
         let job = job.to_owned();
         let happened = |entry: &Entry| !matches!(entry.event.what, What::Answered {});
         self.events_page(after, limit, move |entry| entry.event.concerns(&job) && happened(entry)).await

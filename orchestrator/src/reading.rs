@@ -180,7 +180,9 @@ impl Orchestrator {
         let watch = self.watch.lock().expect("no holder of this lock panics");
         let running = watch.verifying.get(&(job.name.clone(), version.number)).is_some_and(Option::is_none);
         drop(watch);
-        let state = match running || version.verification_asked {
+        // What does not read on does not come to it.
+        let asked = version.verification_asked && version.wants_runner() && !version.paused;
+        let state = match running || asked {
             true => VerificationState::Running,
             false => VerificationState::Done,
         };

@@ -130,8 +130,6 @@ impl Orchestrator {
 
     /// The live versions that read a topic, as `bpi@3`.
     pub fn topic_readers(&self, topic: &TopicName) -> Vec<String> {
-        let state = self.state();
-        let readers = state.live().filter(|(_, version)| version.reads(topic));
-        readers.map(|(job, version)| format!("{}@{}", job.name, version.number)).collect()
+        self.state().readers(topic)
     }
 }

@@ -7,6 +7,7 @@
 use rekap_tiered_storage::{Positions, Topic, TopicName};
 
 use crate::event::What;
+use crate::state::State;
 use crate::{By, Orchestrator, Rejection, RequestKey};
 
 /// What Rekap says of what it found at start.
@@ -36,10 +37,17 @@ impl Orchestrator {
         }
     }
 
-    /// Deletes a topic that no version reads.
+    /// Deletes a topic that no version reads, not even one that is deployed at the same moment.
     pub async fn delete_topic(&self, topic: &Topic, by: &By) -> Result<(), Rejection> {
-        let what = What::TopicDeleted { topic: topic.name.clone(), incarnation: topic.incarnation };
-        self.tell(by, what).await?;
+        let (name, incarnation) = (topic.name.clone(), topic.incarnation);
+        let unread = move |state: &State, _| {
+            let readers = state.readers(&name);
+            if !readers.is_empty() {
+                return Err(Rejection::TopicInUse { topic: name, readers });
+            }
+            Ok((Some(What::TopicDeleted { topic: name, incarnation }), ()))
+        };
+        self.write(by, "", unread).await?;
         Ok(self.log.hot.delete_topic(&topic.name).await?)
     }
 

@@ -509,6 +509,29 @@ async fn a_deleted_job_is_gone_with_its_alias_and_can_be_deployed_again() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_topic_is_deleted_or_read_but_never_both() {
+    let folder = tempfile::tempdir().unwrap();
+    let rekap = two_versions(folder.path()).await;
+    let ticks = rekap.hot.topic(&rekap.topic).await.unwrap();
+    let refused = rekap.orchestrator.delete_topic(&ticks, &By::actor("ann")).await;
+    assert_eq!(code(refused), "TOPIC_IN_USE");
+    for round in 0..30 {
+        let name: TopicName = format!("t{round}").parse().unwrap();
+        let topic = rekap.hot.create_topic(&name, TopicConfig::default()).await.unwrap();
+        let mut spec = spec("sum(price)", FAST);
+        spec.name = format!("j{round}");
+        spec.inputs.get_mut("ticks").unwrap().topic = name;
+        let by = By::actor("ann");
+        let (deployed, deleted) = tokio::join!(
+            rekap.orchestrator.deploy(spec, false, by.clone()),
+            rekap.orchestrator.delete_topic(&topic, &by)
+        );
+        assert!(deployed.is_ok() != deleted.is_ok(), "{deployed:?}, {deleted:?}");
+    }
+    rekap.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn the_log_is_kept_for_the_slowest_live_version_as_far_as_its_table_is_on_disk() {
     let folder = tempfile::tempdir().unwrap();
     let rekap = two_versions(folder.path()).await;

@@ -179,6 +179,27 @@ async fn what_happened_to_a_job_is_told_in_order_as_a_list_and_as_a_stream() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_last_that_a_jobs_stream_tells_is_that_the_job_was_deleted() {
+    let (world, _) = sums().await;
+    let ask = |after: Option<u64>| {
+        let request = reqwest::Client::new().get(format!("{}/v1/jobs/sums/events", world.url()));
+        after.into_iter().fold(request, |request, seq| request.header("last-event-id", seq.to_string())).send()
+    };
+    let follower = ask(None).await.expect("an answer");
+    let seen = stream(&world, None, 1).await;
+    world.delete("jobs/sums").await.is(204);
+    let told = follower.text().await.expect("the stream ends by itself");
+    assert!(told.contains("event: job.deleted"), "{told}");
+    let again = ask(Some(seen[0])).await.expect("an answer");
+    assert!(
+        again.text().await.expect("the rest").contains("event: job.deleted"),
+        "whoever was cut off hears of it too"
+    );
+    let last = *event_ids(&told).last().expect("an event");
+    assert_eq!(ask(Some(last)).await.expect("an answer").status(), 404, "there is nothing more");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn history_is_read_from_its_newest_end_and_a_version_tells_what_it_is_made_of() {
     let (world, job) = sums().await;
     let seqs = |page: &Value| list(&page["events"]).iter().map(|event| event["seq"].clone()).collect::<Vec<_>>();

@@ -74,6 +74,30 @@ async fn readers_notice_nothing_of_promotions_and_rollbacks_but_newer_answers() 
     assert_eq!(types.iter().filter(|kind| *kind == "job.rolled_back").count(), 3, "{types:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_page_that_waits_for_positions_is_of_the_version_that_its_scan_began_on() {
+    let world = World::start().await;
+    world.topic("counters", &json!({"partitions": 1, "key": ["key"], "schema": schema()})).await;
+    let events = |n: u64| (0..n).map(|i| format!("{{\"key\":\"{i}\",\"n\":1}}\n")).collect::<String>();
+    world.post_bytes("topics/counters/records", "application/x-ndjson", events(3)).await.ok();
+    world.deploy_first(&Job::new("counts", &query(1)).reads("counters")).await;
+    let first = world.get("tables/counts/rows?limit=1&min_positions=counters/0=3").await;
+    assert_eq!(first.header("rekap-version"), Some("1"));
+    let cursor = first.ok()["next_cursor"].as_str().expect("there are more").to_owned();
+    let second = world.deploy(&Job::new("counts", &query(2)).reads("counters")).await;
+    world.until_phase("counts", second, "Ready").await;
+    let client = world.client();
+    let path = format!("tables/counts/rows?limit=1&cursor={cursor}&min_positions=counters/0=4");
+    let waits = tokio::spawn(async move { client.get(&path).await });
+    world.promote("counts", second).await;
+    world.post_bytes("topics/counters/records", "application/x-ndjson", events(1)).await.ok();
+    waits.await.expect("an answer").refused(409, "ALIAS_MOVED");
+}
+
+fn schema() -> Value {
+    json!({"type": "object", "properties": {"key": {"type": "string"}, "n": {"type": "integer"}}})
+}
+
 /// Each row says which version made it.
 fn query(version: u64) -> String {
     format!("SELECT key, count(*) AS events, sum(n) AS total, {version} AS made_by FROM counters GROUP BY key")

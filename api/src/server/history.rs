@@ -94,12 +94,18 @@ pub(super) async fn events(
             "send the `id` of the last event seen",
         )
     })?;
-    app.orchestrator().job(&job)?;
+    let last = last.unwrap_or(0);
+    if let Err(unknown) = app.orchestrator().job(&job)
+        && (last == 0 || app.orchestrator().happened_to(&job, last, 1).await?.events.is_empty())
+    {
+        return Err(unknown.into());
+    }
     let keep_alive = KeepAlive::new().interval(KEEP_ALIVE);
-    Ok(Sse::new(follow(app, caller, job, last.unwrap_or(0))).keep_alive(keep_alive))
+    Ok(Sse::new(follow(app, caller, job, last)).keep_alive(keep_alive))
 }
 
-/// Every event of a job after `seq`, for as long as the server runs, the catalog can be read, and the caller's token holds.
+/// Every event of a job after `seq`, for as long as the job is there (its deletion is the last), the server runs, the catalog can be read,
+/// and the caller's token holds.
 fn follow(app: App, caller: Caller, job: String, mut seq: u64) -> impl Stream<Item = Result<Event, Infallible>> {
     async_stream::stream! {
         let mut head = app.orchestrator().head();
@@ -108,7 +114,8 @@ fn follow(app: App, caller: Caller, job: String, mut seq: u64) -> impl Stream<It
             if !caller.token().is_none_or(|id| app.orchestrator().token_holds(id)) {
                 return;
             }
-            let Ok(page) = app.orchestrator().history(&job, seq, PAGE).await else { return };
+            let deleted = app.orchestrator().job(&job).is_err();
+            let Ok(page) = app.orchestrator().happened_to(&job, seq, PAGE).await else { return };
             let more = page.next_cursor.is_some();
             for event in &page.events {
                 seq = event.seq;
@@ -116,6 +123,9 @@ fn follow(app: App, caller: Caller, job: String, mut seq: u64) -> impl Stream<It
             }
             if more {
                 continue;
+            }
+            if deleted {
+                return;
             }
             tokio::select! {
                 changed = head.changed() => if changed.is_err() { return },

@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use rekap_orchestrator::Rejection;
 use rekap_tables::json::JsonRows;
-use rekap_tables::{Cursor, RowsQuery, Table, TableSnapshot};
+use rekap_tables::{Cursor, RowsQuery, Table, TableId, TableSchema, TableSnapshot};
 use rekap_tiered_storage::Positions;
 use serde_json::{Value, json};
 use tokio::time::{Instant, timeout_at};
@@ -144,6 +144,15 @@ impl Asked {
     }
 }
 
+impl Asked {
+    /// What it asks of that table.
+    fn query(&self, alias: &str, table: &TableId, schema: &TableSchema) -> Result<RowsQuery, Problem> {
+        let after = self.cursor.as_deref().map(|cursor| go_on(cursor, alias, table)).transpose()?;
+        let prefix = if self.filters.is_empty() { None } else { Some(schema.prefix(&self.filters)?) };
+        Ok(RowsQuery { prefix, after, limit: page_size(self.limit)? })
+    }
+}
+
 /// 400: a limit that is no number.
 fn bad_limit(value: &str) -> Problem {
     Problem::new(StatusCode::BAD_REQUEST, "BAD_QUERY", format!("limit={value} is no count"), "write a whole number")
@@ -167,28 +176,29 @@ pub(super) async fn rows(
 ) -> Result<Response, Problem> {
     let name = Name::parse(&name)?;
     let asked = Asked::parse(pairs)?;
-    let limit = page_size(asked.limit)?;
     let (version, table) = name.table(&app)?;
     if name.version.is_none() {
         let agent = headers.get(header::USER_AGENT).and_then(|agent| agent.to_str().ok());
         app.orchestrator().saw_reader(&name.alias, agent.unwrap_or("unknown"));
     }
-    let after = asked.cursor.as_deref().map(|cursor| go_on(cursor, &name.alias, version, &table)).transpose()?;
-    let prefix = if asked.filters.is_empty() { None } else { Some(table.schema().prefix(&asked.filters)?) };
+    let mut query = asked.query(&name.alias, table.id(), table.schema())?;
     let (version, snapshot) = match &asked.min_positions {
         None => (version, table.snapshot()),
         Some(target) => {
             reachable(&app, &table, target).await?;
-            reach(&app, &name, target).await?
+            let (version, snapshot) = reach(&app, &name, target).await?;
+            // It may be of another table than the one that was looked at first.
+            query = asked.query(&name.alias, snapshot.id(), snapshot.schema())?;
+            (version, snapshot)
         }
     };
-    let query = RowsQuery { prefix, after, limit };
+    let inline = query.limit <= READ_INLINE_ROWS;
     let read = move || page(&snapshot, (&name.alias, version), &query);
-    if limit <= READ_INLINE_ROWS { read() } else { super::blocking(read).await }
+    if inline { read() } else { super::blocking(read).await }
 }
 
 /// Where a scan goes on, if it is still on the version that it began on.
-fn go_on(cursor: &str, alias: &str, version: u32, table: &Table) -> Result<Cursor, Problem> {
+fn go_on(cursor: &str, alias: &str, table: &TableId) -> Result<Cursor, Problem> {
     // It is told which table it is of: the place in one table means nothing in another.
     let of_this = cursor.split_once('.').filter(|(of, _)| *of == alias).map(|(_, rest)| rest);
     let cursor = of_this.ok_or_else(|| rekap_tables::InvalidCursor(cursor.to_owned()))?;
@@ -198,11 +208,11 @@ fn go_on(cursor: &str, alias: &str, version: u32, table: &Table) -> Result<Curso
         None => (None, None, cursor.parse()?),
     };
     match (began, attempt) {
-        (Some(began), Some(attempt)) if (began, attempt) == (version, table.id().attempt) => Ok(place),
+        (Some(began), Some(attempt)) if (began, attempt) == (table.version, table.attempt) => Ok(place),
         (Some(began), Some(_)) => Err(Problem::new(
             StatusCode::CONFLICT,
             "ALIAS_MOVED",
-            format!("the scan began on version {began}, and version {version} answers now"),
+            format!("the scan began on version {began}, and version {} answers now", table.version),
             "begin the scan again without a cursor, or scan alias@n",
         )),
         _ => Err(rekap_tables::InvalidCursor(cursor.to_owned()).into()),

@@ -8,6 +8,7 @@ use std::time::Duration;
 use axum::Json as Answer;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use rekap_orchestrator::Rejection;
 use rekap_tiered_storage::{
     Compatibility, Extent, Format, HeldBack, InvalidTopicConfig, LogError, Offset, OffsetRange, Partition, Positions,
     Timestamp, Topic, TopicConfig, TopicName, TopicSchema, Wire, to_the_end,
@@ -340,7 +341,6 @@ pub(super) async fn delete_topic(
 ) -> Result<StatusCode, Problem> {
     let _one_at_a_time = app.altering().await;
     let topic = app.topic(&name).await?;
-    refuse_while_read(&app, &topic.name)?;
     app.orchestrator().delete_topic(&topic, &command.by()).await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -348,15 +348,10 @@ pub(super) async fn delete_topic(
 /// 409 while a live version reads the topic.
 fn refuse_while_read(app: &App, topic: &TopicName) -> Result<(), Problem> {
     let readers = app.orchestrator().topic_readers(topic);
-    if readers.is_empty() {
-        return Ok(());
+    match readers.is_empty() {
+        true => Ok(()),
+        false => Err(Rejection::TopicInUse { topic: topic.clone(), readers }.into()),
     }
-    Err(Problem::new(
-        StatusCode::CONFLICT,
-        "TOPIC_IN_USE",
-        format!("topic `{topic}` is read by {}", readers.join(", ")),
-        "retire those versions, or delete their jobs, first",
-    ))
 }
 
 /// Mirrors a topic up to its present end, and answers when that is done.

@@ -20,7 +20,8 @@ impl Machine {
     fn deploy_member(&mut self, job: &'static str, digest: &str, policy: &str) -> Result<(), Crash> {
         let (spec, start, key) = (member(job, policy), Positions::new(), format!("{job} {digest}"));
         let answer = self.book().write(&request(&key), job, |state, _| {
-            let DeployDecision::New(version, what) = decide::deploy(state, &spec, digest, &topics(), &start, false)
+            let DeployDecision::New(version, what) =
+                decide::deploy(state, &spec, &[digest.to_owned()], &topics(), &start, false)
             else {
                 panic!("a request that was answered is not decided again");
             };

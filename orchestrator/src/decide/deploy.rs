@@ -43,21 +43,21 @@ pub fn still_as_planned(state: &State, job: &str, digest: &str, plan: Option<&Pl
 
 /// Of the digests that one spec has (the present one first), that of a live version, so that a change in how digests are taken replays
 /// nothing; the present one where there is none.
-pub fn known_digest(state: &State, job: &str, digests: Vec<String>) -> String {
-    let live = |digest: &String| state.job(job).is_ok_and(|job| job.live_with(digest).is_some());
-    let known = digests.iter().position(live).unwrap_or(0);
-    digests.into_iter().nth(known).unwrap_or_default()
+pub fn known_digest<'a>(state: &State, job: &str, digests: &'a [String]) -> &'a str {
+    let live = |digest: &&String| state.job(job).is_ok_and(|job| job.live_with(digest).is_some());
+    digests.iter().find(live).or(digests.first()).map_or("", String::as_str)
 }
 
-/// Decides about a spec with its digest, the topics that it was compiled with, and its resolved start.
+/// Decides about a spec with its digests (the present one first), the topics that it was compiled with, and its resolved start.
 pub fn deploy(
     state: &State,
     spec: &JobSpec,
-    digest: &str,
+    digests: &[String],
     topics: &BTreeMap<String, Topic>,
     start: &Positions,
     rebuild: bool,
 ) -> DeployDecision {
+    let digest = known_digest(state, &spec.name, digests);
     let job = state.ever(&spec.name).filter(|_| !rebuild);
     let same = job.filter(|job| !job.deleted).and_then(|job| Some((job, job.live_with(digest)?)));
     if let Some((job, version)) = same {
@@ -72,7 +72,7 @@ pub fn deploy(
     let version = state.ever(&spec.name).map_or(1, |job| job.next_number());
     let deployment = Deployment {
         version,
-        digest: digest.to_owned(),
+        digest: digests.first().cloned().unwrap_or_default(),
         spec: spec.clone(),
         topics: topics.clone(),
         start: start.clone(),

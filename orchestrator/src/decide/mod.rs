@@ -81,7 +81,8 @@ pub fn resume(job: &Job, number: u32) -> Result<Option<What>, Rejection> {
 /// Asks for another verification.
 pub fn verify(job: &Job, number: u32) -> Result<Option<What>, Rejection> {
     let version = job.version(number)?;
-    if !matches!(version.role, Role::Candidate | Role::Standby { .. }) || version.failure.is_some() {
+    let keeps_up = version.failure.is_none() && !version.paused;
+    if !matches!(version.role, Role::Candidate | Role::Standby { .. }) || !keeps_up {
         return Err(wrong_phase(job, version, "verified"));
     }
     Ok((!version.verification_asked).then_some(What::VerificationAsked { version: number }))
@@ -133,6 +134,10 @@ fn in_use(job: &Job, version: u32) -> Rejection {
 }
 
 fn wrong_phase(job: &Job, version: &Version, verb: &'static str) -> Rejection {
-    let phase = if version.failure.is_some() { "Failed" } else { version.role.name() };
+    let phase = match version {
+        _ if version.failure.is_some() => "Failed",
+        _ if version.paused && version.role.is_live() => "Paused",
+        _ => version.role.name(),
+    };
     Rejection::WrongPhase { job: job.name.clone(), version: version.number, phase: phase.into(), verb }
 }

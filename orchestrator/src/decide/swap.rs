@@ -30,7 +30,7 @@ pub struct Order {
 pub struct Promotion {
     /// Conditions to waive.
     pub force: Vec<String>,
-    /// Promote as soon as it is ready, which it may be.
+    /// Promote as soon as it is ready but for what is waived, which it may be.
     pub when_ready: bool,
 }
 
@@ -39,7 +39,7 @@ pub struct Promotion {
 pub enum PromoteDecision {
     /// It serves already.
     Serves,
-    /// It is promoted as soon as it is ready; `true` when that was said before.
+    /// It is promoted as soon as it is ready but for what is waived; `true` when that was said before.
     Arm(bool),
     /// It waits for a second person; `true` when this very approval was given before.
     Approve(bool),
@@ -62,13 +62,14 @@ pub fn promote(
         return Ok(PromoteDecision::Serves);
     };
     let version = job.version(number)?;
-    if lacks_second(job, version, actor, &order.forced) {
+    let waived = if at_once { &order.forced } else { &asked.force };
+    if lacks_second(job, version, actor, waived) {
         let approval = Approval { by: actor.to_owned(), force: asked.force.clone() };
         return Ok(PromoteDecision::Approve(version.approved == Some(approval)));
     }
     match at_once {
         true => Ok(PromoteDecision::Swap(order)),
-        false => Ok(PromoteDecision::Arm(version.armed.is_some())),
+        false => Ok(PromoteDecision::Arm(version.armed.as_ref().is_some_and(|armed| armed.force == asked.force))),
     }
 }
 
@@ -99,7 +100,7 @@ pub(super) fn order(
     }
     let forced: Vec<String> =
         asked.force.iter().filter(|name| conditions.get(*name).is_some_and(|c| !c.met)).cloned().collect();
-    // A version that is ready is promoted at once after that; where something is waived, only this request knows of it.
+    // A version that is ready is promoted at once after that; one that something is waived for is promoted here.
     let at_once = ready && !(may_wait && forced.is_empty());
     let (name, attempt) = (job.name.clone(), version.attempt);
     let from = job.serving().map(|serving| serving.number);
@@ -147,5 +148,6 @@ fn why_not(job: &Job, to: u32) -> Option<String> {
             _ => "its table has not served; promote it instead".into(),
         });
     }
-    version.failure.as_ref().map(|reason| format!("it failed: {reason}"))
+    let rebuilding = || version.rebuilding.then(|| "its table is being rebuilt, and does not have its rows yet".into());
+    version.failure.as_ref().map(|reason| format!("it failed: {reason}")).or_else(rebuilding)
 }

@@ -161,7 +161,7 @@ fn a_failed_version_goes_on_when_it_is_resumed() {
 }
 
 fn deploy_as(story: &Story, digest: &str, policy: &str, rebuild: bool) -> DeployDecision {
-    deploy(&story.state, &spec(policy), digest, &topics(), &at("ticks/0=0"), rebuild)
+    deploy(&story.state, &spec(policy), &[digest.to_owned()], &topics(), &at("ticks/0=0"), rebuild)
 }
 
 #[test]
@@ -184,11 +184,54 @@ fn a_deploy_of_what_is_live_makes_nothing_unless_it_is_to_be_rebuilt() {
 #[test]
 fn a_version_that_has_the_former_digest_of_a_spec_is_it_still() {
     let story = serving_and_candidate();
-    let known = |present: &str, former: &str| known_digest(&story.state, JOB, vec![present.into(), former.into()]);
+    let digests = |present: &str, former: &str| [present.to_owned(), former.to_owned()];
+    let known = |present: &str, former: &str| known_digest(&story.state, JOB, &digests(present, former)).to_owned();
     assert_eq!(known("digest-9", "digest-1"), "digest-1");
     assert_eq!(known("digest-2", "digest-1"), "digest-2");
     assert_eq!(known("digest-9", "digest-8"), "digest-9");
-    assert_eq!(known_digest(&story.state, "other", vec!["a".into(), "digest-1".into()]), "a");
+    assert_eq!(known_digest(&story.state, "other", &digests("a", "digest-1")), "a");
+}
+
+#[test]
+fn a_version_that_is_built_anew_has_the_present_digest_of_its_spec() {
+    let story = serving_and_candidate();
+    let digests = ["digest-9".to_owned(), "digest-1".to_owned()];
+    let deploy = |rebuild| deploy(&story.state, &spec(""), &digests, &topics(), &at("ticks/0=0"), rebuild);
+    assert_eq!(deploy(false), DeployDecision::Same(1));
+    let DeployDecision::New(3, What::Deployed(deployment)) = deploy(true) else { panic!("it was to be built anew") };
+    assert_eq!(deployment.digest, "digest-9");
+}
+
+#[test]
+fn what_does_not_read_on_is_not_verified() {
+    let mut story = serving_and_candidate();
+    assert!(verify(story.job(), 2).unwrap().is_some());
+    story.then(What::Paused { version: 2 });
+    let refused = verify(story.job(), 2).unwrap_err();
+    assert!(refused.to_string().contains("Paused"), "{refused}");
+    assert_eq!(refused.code(), "WRONG_PHASE");
+}
+
+#[test]
+fn a_rollback_goes_to_no_version_whose_table_is_being_rebuilt() {
+    let mut story = serving_and_candidate();
+    story.promote(2);
+    story.then(What::TableLost { version: 1, attempt: 2 });
+    let refused = roll_back(story.job(), None).unwrap_err();
+    assert_eq!(refused.code(), "CANNOT_ROLL_BACK");
+    assert!(refused.to_string().contains("being rebuilt"), "{refused}");
+    story.then(What::Rebuilt { version: 1, attempt: 2 });
+    assert!(roll_back(story.job(), None).is_ok());
+}
+
+#[test]
+fn who_arms_a_version_may_waive_conditions_and_may_change_their_mind() {
+    let mut story = serving_and_candidate();
+    let asked = |force: &[&str]| Promotion { when_ready: true, ..self::force(force) };
+    assert_eq!(ask(&story, 2, asked(&["schema"]), &["lag", "schema"]).unwrap(), PromoteDecision::Arm(false));
+    story.then(What::Armed { version: 2, force: vec!["schema".into()] });
+    assert_eq!(ask(&story, 2, asked(&["schema"]), &["lag", "schema"]).unwrap(), PromoteDecision::Arm(true));
+    assert_eq!(ask(&story, 2, asked(&[]), &["lag", "schema"]).unwrap(), PromoteDecision::Arm(false));
 }
 
 #[test]

@@ -20,6 +20,7 @@ use rekap_tiered_storage::Positions;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 
+use crate::commands::digests;
 use crate::event::What;
 use crate::fleet::Member;
 use crate::orchestrator::blocking;
@@ -121,7 +122,7 @@ impl Orchestrator {
         let serving = serving.ok_or("the table of the version that serves is not open")?;
         let compiled = CompiledJob::compile(&version.spec, &version.topics).await;
         let compiled = compiled.map_err(|refusal| format!("it no longer compiles: {}", refusal.detail))?;
-        if compiled.digest().to_string() != version.digest {
+        if !digests(&compiled).contains(&version.digest) {
             return Err(format!(
                 "its spec means something else to this server ({} instead of {}); deploy it anew with `rebuild`",
                 compiled.digest(),

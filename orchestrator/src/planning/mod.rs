@@ -60,8 +60,9 @@ impl Orchestrator {
         self.admit_checks(spec, compiled.table_schema()).await?;
         self.admit_actions(spec, compiled.table_schema()).await?;
         let start = self.start_of(spec, &topics, None).await?;
-        let digest = decide::known_digest(state, &spec.name, digests(&compiled));
-        let decision = decide::deploy(state, spec, &digest, &topics, &start, rebuild);
+        let digests = digests(&compiled);
+        let digest = decide::known_digest(state, &spec.name, &digests).to_owned();
+        let decision = decide::deploy(state, spec, &digests, &topics, &start, rebuild);
         let generation = state.ever(&spec.name).map_or(0, |job| job.generation);
         report.base = Some(PlanBase { generation, serving: report.serving, digest: digest.clone() });
         report.digest = Some(digest);

@@ -52,8 +52,8 @@ pub struct Running {
 pub struct Judged {
     /// It keeps up with the log and the serving version.
     pub keeps_up: bool,
-    /// The first condition of promotion that does not hold.
-    pub unmet: Option<String>,
+    /// The conditions of promotion that do not hold, each with what that rests on.
+    pub unmet: BTreeMap<String, String>,
     /// It has been watched for long enough for a lost condition to mean something.
     pub measured: bool,
     /// It makes no progress.
@@ -163,9 +163,11 @@ fn advance(job: &Job, version: &Version, facts: &Facts, now: Timestamp) -> Optio
     if version.role != Role::Candidate {
         return None;
     }
-    match (version.ready_since.is_some(), &judged.unmet) {
+    match (version.ready_since.is_some(), judged.unmet.first_key_value()) {
         (false, None) => record(What::Ready { version: number, attempt: version.attempt, replayed: judged.replayed }),
-        (true, Some(reason)) if judged.measured => record(What::NotReady { version: number, reason: reason.clone() }),
+        (true, Some((name, detail))) if judged.measured => {
+            record(What::NotReady { version: number, reason: format!("{name}: {detail}") })
+        }
         _ => None,
     }
 }
@@ -198,20 +200,24 @@ fn after_swap(job: &Job, facts: &Facts, now: Timestamp) -> Option<Action> {
     }
 }
 
-/// The promotion that happens by itself, if any: of the newest version that is ready and may.
+/// The promotion that happens by itself, if any: of the newest version that is ready, but for what was waived when it was armed, and may.
 fn promotion(job: &Job, facts: &Facts, now: Timestamp) -> Option<Order> {
     if job.frozen(now).is_some() || facts.busy.contains(&job.name) {
         return None;
     }
     let mut newest_first = job.versions.values().rev();
-    let (version, cause) = newest_first.find_map(|version| {
-        let judged = facts.standing.get(&key(job, version))?;
-        let ready = version.ready_since.is_some() && judged.unmet.is_none();
-        cause(job, version).filter(|_| ready).map(|cause| (version, cause))
+    let (version, cause, forced) = newest_first.find_map(|version| {
+        let unmet = &facts.standing.get(&key(job, version))?.unmet;
+        let cause = cause(job, version)?;
+        let waived = version.armed.iter().filter(|_| cause == Cause::Armed).flat_map(|armed| &armed.force);
+        let waived: BTreeSet<&String> = waived.filter(|name| unmet.contains_key(*name)).collect();
+        // One that something is waived for is never `Ready`.
+        let ready = waived.len() == unmet.len() && (version.ready_since.is_some() || !unmet.is_empty());
+        ready.then(|| (version, cause, waived.into_iter().cloned().collect()))
     })?;
     let from = job.serving().map(|serving| serving.number);
     let (to, attempt) = (version.number, version.attempt);
-    Some(Order { job: job.name.clone(), from, to, attempt, cause, forced: vec![] })
+    Some(Order { job: job.name.clone(), from, to, attempt, cause, forced })
 }
 
 /// Why a ready candidate may be promoted by itself. By the policy `auto` it is only the newest version that was ever deployed, not one
@@ -222,7 +228,7 @@ fn cause(job: &Job, version: &Version) -> Option<Cause> {
     }
     let newest = job.newest_number() == Some(version.number) && !version.served;
     let may = newest && job.held_back.is_none_or(|held_back| held_back < version.number);
-    let armed = version.armed.as_ref().filter(|by| !decide::lacks_second(job, version, by, &[]));
+    let armed = version.armed.as_ref().filter(|armed| !decide::lacks_second(job, version, &armed.by, &armed.force));
     match version {
         _ if armed.is_some() => Some(Cause::Armed),
         _ if !version.rolled_back && job.serving().is_none() => Some(Cause::First),

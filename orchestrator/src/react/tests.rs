@@ -44,8 +44,9 @@ impl World {
         let judged = |(job, version): (&std::sync::Arc<Job>, &Version)| {
             let key = key(job, version);
             let serving = job.serving().map(|serving| serving.number);
-            let unmet = (!version.passed_against(serving)).then(|| "verified".to_owned());
-            let judged = Judged { keeps_up: true, unmet, measured: true, ..Judged::default() };
+            let unmet = (!version.passed_against(serving)).then(|| ("verified".to_owned(), "not yet".to_owned()));
+            let judged =
+                Judged { keeps_up: true, unmet: unmet.into_iter().collect(), measured: true, ..Judged::default() };
             let seen = self.runners.contains_key(&key) && self.held != Some(version.number);
             seen.then_some((key, judged))
         };
@@ -144,7 +145,7 @@ fn a_long_life(crashes: impl IntoIterator<Item = usize>) -> World {
     assert_eq!(world.roles(), ["Serving"], "the first ready version is promoted by itself");
     world.command(deployed(2));
     assert_eq!(world.roles(), ["Serving", "Candidate"], "the second waits to be promoted");
-    world.command(What::Armed { version: 2 });
+    world.command(What::Armed { version: 2, force: vec![] });
     assert_eq!(world.roles(), ["Standby", "Serving"]);
     world.story.roll_back(1);
     world.settle();
@@ -192,7 +193,7 @@ fn a_failed_verification_keeps_a_version_from_being_promoted_by_itself() {
     world.command(deployed(1));
     world.verdict = Verdict::Fail;
     world.command(What::Deployed(Box::new(deployment(2, "auto = true"))));
-    world.command(What::Armed { version: 2 });
+    world.command(What::Armed { version: 2, force: vec![] });
     assert_eq!(world.roles(), ["Serving", "Candidate"]);
     world.verdict = Verdict::Pass;
     world.command(What::VerificationAsked { version: 2 });
@@ -257,10 +258,10 @@ fn a_freeze_holds_back_promotion_and_clean_up_until_it_ends() {
     let mut world = World::new([]);
     world.command(deployed(1));
     world.command(deployed(2));
-    world.command(What::Armed { version: 2 });
+    world.command(What::Armed { version: 2, force: vec![] });
     world.command(What::Deployed(Box::new(deployment(3, ""))));
     world.command(What::Frozen { until: NOON.plus(Duration::from_secs(7200)) });
-    world.command(What::Armed { version: 3 });
+    world.command(What::Armed { version: 3, force: vec![] });
     world.command(What::Retired { version: 1, reason: "asked for".into() });
     world.after(3601);
     world.settle();
@@ -305,7 +306,7 @@ fn the_policy_auto_promotes_the_newest_version_and_no_older_one_that_is_ready() 
     assert_eq!(world.roles(), ["Serving", "Candidate", "Candidate"], "nobody asked for version 2");
     world.settle();
     assert_eq!(world.roles(), ["Standby", "Candidate", "Serving"]);
-    world.command(What::Armed { version: 2 });
+    world.command(What::Armed { version: 2, force: vec![] });
     assert_eq!(world.roles(), ["Standby", "Serving", "Standby"], "a person may promote an older one");
 }
 
@@ -331,7 +332,7 @@ fn a_rollback_holds_until_a_person_promotes_or_a_newer_version_is_deployed() {
     assert!(world.story.job().versions[&3].ready_since.is_some(), "it is ready against version 1");
     assert_eq!(world.roles(), ["Serving", "Standby", "Candidate"], "and was there before the rollback");
     let mut promoted = World { story: world.story.clone(), tables: world.tables.clone(), ..World::new([]) };
-    promoted.command(What::Armed { version: 3 });
+    promoted.command(What::Armed { version: 3, force: vec![] });
     assert_eq!(promoted.roles(), ["Standby", "Standby", "Serving"], "a person promotes it");
     world.command(auto(4));
     assert_eq!(world.roles(), ["Standby", "Standby", "Candidate", "Serving"], "a newer version is deployed");
@@ -344,7 +345,7 @@ fn a_readiness_that_is_lost_is_recorded_but_not_right_after_a_restart() {
     world.command(deployed(2));
     let mut facts = world.facts();
     let judged = facts.standing.get_mut(&(JOB.to_owned(), 2)).unwrap();
-    *judged = Judged { unmet: Some("lag: behind".into()), measured: false, ..judged.clone() };
+    *judged = Judged { unmet: BTreeMap::from([("lag".into(), "behind".into())]), measured: false, ..judged.clone() };
     assert_eq!(react(&world.story.state, &facts, world.now()), []);
     facts.standing.get_mut(&(JOB.to_owned(), 2)).unwrap().measured = true;
     let lost = What::NotReady { version: 2, reason: "lag: behind".into() };
@@ -393,4 +394,22 @@ fn what_a_command_made_untrue_is_not_recorded() {
     let failed = What::Failed { version: 2, attempt: 1, reason: failure("late") };
     story.then(crate::testing::replayed(2, 2, ""));
     assert!(!still_holds(&story.state, JOB, &failed, over), "that attempt is over");
+}
+
+#[test]
+fn an_armed_version_is_promoted_without_what_was_waived_and_with_all_else() {
+    let mut world = World::new([]);
+    world.command(deployed(1));
+    world.verdict = Verdict::Fail;
+    world.command(deployed(2));
+    world.command(What::Armed { version: 2, force: vec!["lag".into()] });
+    assert_eq!(world.roles(), ["Serving", "Candidate"], "its verification failed, and that was not waived");
+    world.story.then(What::Armed { version: 2, force: vec!["lag".into(), "verified".into()] });
+    let orders = react(&world.story.state, &world.facts(), world.now()).into_iter();
+    let orders: Vec<Order> =
+        orders.filter_map(|a| if let Action::Promote(order) = a { Some(order) } else { None }).collect();
+    assert_eq!(orders.len(), 1);
+    assert_eq!((orders[0].to, orders[0].cause, &orders[0].forced[..]), (2, Cause::Armed, &["verified".to_owned()][..]));
+    world.settle();
+    assert_eq!(world.roles(), ["Standby", "Serving"]);
 }

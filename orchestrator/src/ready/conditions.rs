@@ -86,8 +86,8 @@ fn verified(version: &Version, serving: Option<u32>) -> Condition {
     })
 }
 
-/// The first condition that does not hold, for people.
-pub(crate) fn first_unmet(conditions: &Conditions) -> Option<String> {
-    let (name, condition) = conditions.iter().find(|(_, condition)| !condition.met)?;
-    Some(format!("{name}: {}", condition.detail))
+/// The conditions that do not hold, each with what that rests on.
+pub(crate) fn unmet(conditions: Conditions) -> BTreeMap<String, String> {
+    let unmet = conditions.into_iter().filter(|(_, condition)| !condition.met);
+    unmet.map(|(name, condition)| (name, condition.detail)).collect()
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 use rekap_jobs::PromotePolicy;
 use rekap_tiered_storage::{Offset, Partition, Positions, Timestamp, TopicName};
 
-pub(crate) use conditions::first_unmet;
+pub(crate) use conditions::unmet;
 pub use conditions::{Condition, Conditions, FORCIBLE};
 pub use samples::{Sample, Samples};
 

@@ -154,6 +154,12 @@ impl State {
         self.deleted.contains(&topic)
     }
 
+    /// The live versions that read a topic, as `bpi@3`.
+    pub fn readers(&self, topic: &TopicName) -> Vec<String> {
+        let readers = self.live().filter(|(_, version)| version.reads(topic));
+        readers.map(|(job, version)| format!("{}@{}", job.name, version.number)).collect()
+    }
+
     /// The topics that were made and not deleted, by name.
     pub fn topics(&self) -> &BTreeMap<TopicName, Arc<Topic>> {
         &self.topics
@@ -253,7 +259,7 @@ impl Job {
             | What::VerificationAsked { version }
             | What::Verified { version, .. }
             | What::Failed { version, .. }
-            | What::Armed { version }
+            | What::Armed { version, .. }
             | What::Approved { version, .. }
             | What::Aborted { version }
             | What::Paused { version }
@@ -340,7 +346,7 @@ impl Job {
         self.freeze = None;
         self.watched = None;
         for version in self.versions.values_mut().filter(|version| version.role.is_live()) {
-            version.role = Role::Retired;
+            version.end(Role::Retired);
         }
     }
 }
@@ -380,11 +386,14 @@ impl Version {
             What::Failed { attempt, reason, .. } if *attempt == self.attempt => {
                 self.failure = Some(reason.clone());
                 self.ready_since = None;
+                self.verification_asked = false;
             }
             What::ActionsDropped { attempt, dropped, .. } if *attempt == self.attempt => {
                 self.actions_dropped = *dropped
             }
-            What::Armed { .. } => self.armed = Some(entry.actor.clone()),
+            What::Armed { force, .. } => {
+                self.armed = Some(Approval { by: entry.actor.clone(), force: force.clone() });
+            }
             What::Approved { attempt, force, .. } if *attempt == self.attempt => {
                 self.approved = Some(Approval { by: entry.actor.clone(), force: force.clone() });
             }

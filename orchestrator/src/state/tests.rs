@@ -164,6 +164,30 @@ fn a_candidate_must_pass_against_what_serves_now_and_what_served_before_need_not
 }
 
 #[test]
+fn what_served_is_compared_again_once_it_was_replayed_into_another_table() {
+    let mut story = Story::of([deployed(1), deployed(2)]);
+    story.promote(1);
+    story.promote(2);
+    story.then(What::Retired { version: 1, reason: "asked for".into() });
+    story.then(crate::testing::replayed(1, 2, "ticks/0=3"));
+    assert!(!story.job().versions[&1].passed_against(Some(2)), "nobody has looked at that table");
+    let What::Verified { report, .. } = crate::testing::verified(1, Some(3), Verdict::Pass) else { unreachable!() };
+    story.then(What::Verified { version: 1, attempt: 2, against: Some(3), report });
+    assert!(!story.job().versions[&1].passed_against(Some(2)), "nor compared it with what serves now");
+}
+
+#[test]
+fn a_deleted_job_leaves_no_version_armed_and_a_failed_one_waits_for_no_verification() {
+    let mut story = Story::of([deployed(1), deployed(2)]);
+    story.then(What::VerificationAsked { version: 1 });
+    story.then(What::Failed { version: 1, attempt: 1, reason: failure("disk") });
+    assert!(!story.job().versions[&1].verification_asked);
+    story.then(What::Armed { version: 2, force: vec![] });
+    story.then(What::Deleted {});
+    assert_eq!(story.state.ever(JOB).unwrap().versions[&2].armed, None);
+}
+
+#[test]
 fn a_version_reads_a_new_partition_from_its_start() {
     let story = Story::of([deployed(1)]);
     let version = &story.job().versions[&1];

@@ -46,7 +46,7 @@ impl Role {
     }
 }
 
-/// The first of the two who promote a version.
+/// Who asked for a promotion that is to come: as soon as the version is ready, or once a second person asks.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Approval {
     /// Who it is.
@@ -104,7 +104,7 @@ pub struct Version {
     /// Since when every condition of promotion holds.
     pub ready_since: Option<Timestamp>,
     /// It is promoted as soon as it is ready; who asked for that.
-    pub armed: Option<String>,
+    pub armed: Option<Approval>,
     /// Who approved the promotion of the present attempt, where that takes two.
     pub approved: Option<Approval>,
     /// It served before.
@@ -229,10 +229,12 @@ impl Version {
         life(self).is_some_and(|here| life(other).is_none_or(|there| there == here))
     }
 
-    /// True when the last verification passed and is about the version that serves now. What served before needs none.
+    /// True when the last verification passed and is about the version that serves now. The table that serves, or served and is still
+    /// warm, needs none; one that was filled anew since does.
     pub fn passed_against(&self, serving: Option<u32>) -> bool {
-        self.verified.as_ref().map_or(self.served, |verified| {
-            verified.report.verdict == Verdict::Pass && (verified.against == serving || self.served)
+        let has_served = self.served && self.role != Role::Candidate;
+        self.verified.as_ref().map_or(has_served, |verified| {
+            verified.report.verdict == Verdict::Pass && (verified.against == serving || has_served)
         })
     }
 

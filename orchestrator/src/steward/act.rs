@@ -215,7 +215,7 @@ impl Orchestrator {
     fn promoter(&self, order: &Order) -> By {
         let state = self.state();
         let version = state.job(&order.job).and_then(|job| job.version(order.to));
-        version.ok().and_then(|version| version.armed.clone()).map_or_else(By::rekap, By::actor)
+        version.ok().and_then(|version| version.armed.clone()).map_or_else(By::rekap, |armed| By::actor(armed.by))
     }
 }
 

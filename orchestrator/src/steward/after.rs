@@ -46,7 +46,8 @@ impl Orchestrator {
             if after.failed.is_none() {
                 after.failed = breach(job, policy, &after.first, &member.table.status(), behind);
             }
-            let due = after.asked.is_none_or(|asked| asked.elapsed() >= policy.every.0);
+            let rebuilding = job.serving().is_some_and(|serving| serving.rebuilding);
+            let due = !rebuilding && after.asked.is_none_or(|asked| asked.elapsed() >= policy.every.0);
             if due && after.failed.is_none() && !policy.checks.is_empty() {
                 after.asked = Some(Instant::now());
                 self.ask_after_swap(job.name.clone(), member, policy.clone());
@@ -82,6 +83,10 @@ fn breach(
 ) -> Option<String> {
     if let Some(reason) = job.serving().and_then(|serving| serving.failure.as_ref()) {
         return Some(format!("it failed: {reason}"));
+    }
+    if job.serving().is_some_and(|serving| serving.rebuilding) {
+        // Its table was lost, for which the promotion is not to blame; readers wait until it is back.
+        return None;
     }
     if let (Some(max), Some(behind)) = (&policy.max_lag, behind)
         && behind > max.0

@@ -13,7 +13,7 @@ use crate::fleet::Member;
 use crate::orchestrator::blocking;
 use crate::phase::Run;
 use crate::react::{Facts, Judged, Key, Running};
-use crate::ready::{Condition, Conditions, Judgement, Look, Readiness, Sample, first_unmet};
+use crate::ready::{Condition, Conditions, Judgement, Look, Readiness, Sample, unmet};
 use crate::state::{Job, State, Version};
 use crate::steward::Watch;
 use crate::{Orchestrator, recovery};
@@ -140,7 +140,7 @@ impl Orchestrator {
         let conditions = self.conditions(job, version, Some(member), judgement);
         Judged {
             keeps_up: judgement.keeps_up(),
-            unmet: first_unmet(&conditions),
+            unmet: unmet(conditions),
             measured: readiness.measured(),
             // What moved since the last sample does not stall.
             stalled: judgement

@@ -61,7 +61,7 @@ fn events(job: &Job) -> Vec<What> {
         What::VerificationAsked { version },
         verified(version, from, Verdict::Pass),
         What::Failed { version, attempt, reason: failure("disk") },
-        What::Armed { version },
+        What::Armed { version, force: vec![] },
         What::Approved { version, attempt, force: vec![] },
         What::Aborted { version },
         What::Paused { version },
