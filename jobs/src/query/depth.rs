@@ -3,7 +3,11 @@
 //! Every token that is no plain name or literal counts as one level, from the last comma, clause or SELECT on: a bound that needs not know
 //! what the operators are. The count begins anew only where one tree provably ends and another begins, and never where the parser
 //! could take the word of a clause for a column's name, as in `1 + where + where`.
+//!
+//! The parser's time is measured as well. Where it cannot see what a call is it reads what is inside by one rule after the other, so that
+//! calls within calls take it twice as long for each: eighteen a second, thirty an hour.
 
+use datafusion::sql::sqlparser::dialect::{Dialect, PostgreSqlDialect};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan};
 
@@ -13,12 +17,16 @@ pub(super) const MAX_LEVELS: usize = 500;
 /// The most SELECTs in one statement: UNION ALL nests as operators do, and so do steps behind `|>` and EXPLAIN.
 pub(super) const MAX_SELECTS: usize = 200;
 
+/// The most doublings of the parser's time by calls within calls: about a second.
+pub(super) const MAX_DOUBLINGS: usize = 18;
+
 /// What INTERVAL counts right behind INTERVAL, where the parser needs much more of the stack, and twice the time for each.
 const INTERVAL_LEVELS: usize = 60;
 
-/// The first token with which the tree may be too deep.
-pub(super) fn too_deep(tokens: &[TokenWithSpan]) -> Option<&TokenWithSpan> {
-    let mut depth = Depth { levels: vec![Level::default()], selects: 0, before: Before::Nothing };
+/// The first token with which the tree may be too deep, or take too long, for a parser of that dialect.
+pub(super) fn too_deep<'t>(tokens: &'t [TokenWithSpan], dialect: &dyn Dialect) -> Option<&'t TokenWithSpan> {
+    let of_postgres = dialect.is::<PostgreSqlDialect>();
+    let mut depth = Depth { levels: vec![Level::default()], selects: 0, before: Before::Nothing, of_postgres };
     tokens.iter().enumerate().find(|(i, _)| !depth.admits(&tokens[..=*i])).map(|(_, token)| token)
 }
 
@@ -28,6 +36,8 @@ struct Depth {
     levels: Vec<Level>,
     selects: usize,
     before: Before,
+    /// Postgres' dialect tries more.
+    of_postgres: bool,
 }
 
 /// What a token follows.
@@ -53,6 +63,8 @@ struct Level {
     from: bool,
     /// How deep the tree around it is.
     base: usize,
+    /// How often the time to read it is doubled.
+    doublings: usize,
     /// How deep the tree of the chain under way is.
     chain: usize,
     /// How deep that of the deepest chain before it was.
@@ -62,12 +74,14 @@ struct Level {
 impl Depth {
     /// Counts the last of these tokens, and says whether all that was counted is bearable.
     fn admits(&mut self, tokens: &[TokenWithSpan]) -> bool {
+        let tries = self.tries(tokens);
         self.before = match kind(tokens, self.before) {
             Kind::Open { case, subscript } => {
                 let level = self.innermost();
                 level.chain += usize::from(subscript);
                 let base = level.base + level.chain + 1;
-                self.levels.push(Level { case, base, ..Level::default() });
+                let doublings = level.doublings + tries;
+                self.levels.push(Level { case, base, doublings, ..Level::default() });
                 Before::Nothing
             }
             Kind::Close { case } => {
@@ -102,7 +116,23 @@ impl Depth {
             Kind::Operand => Before::Operand,
         };
         let level = self.innermost();
-        level.base + level.chain <= MAX_LEVELS && self.selects <= MAX_SELECTS
+        level.base + level.chain <= MAX_LEVELS && level.doublings <= MAX_DOUBLINGS && self.selects <= MAX_SELECTS
+    }
+
+    /// How often the time to read what the last of these tokens opens is doubled; CASE is known by what follows it. As measured.
+    fn tries(&mut self, tokens: &[TokenWithSpan]) -> usize {
+        let more = usize::from(self.of_postgres);
+        let [.., earlier, TokenWithSpan { token, .. }] = tokens else { return 0 };
+        let (earlier, now) = (word(&earlier.token), word(token));
+        if earlier == Some(Keyword::CASE) && now != Some(Keyword::WHEN) {
+            self.innermost().doublings += 1 + more;
+        }
+        match (token, earlier) {
+            (Token::LParen | Token::LBracket, Some(Keyword::POSITION)) => 2 + more,
+            (Token::LParen | Token::LBracket, Some(keyword)) if GUESSED.contains(&keyword) => 1 + more,
+            (Token::LParen, Some(keyword)) if !NEVER_CALLED.contains(&keyword) => more,
+            _ => 0,
+        }
     }
 
     fn innermost(&mut self) -> &mut Level {
@@ -141,6 +171,54 @@ impl Depth {
         let beside = if inner.case { outer.chain } else { 0 };
         outer.chain = outer.chain.max(beside + inner.deepest + 1);
     }
+}
+
+/// Calls and literals with a grammar of their own, which are read as plain calls where that fails.
+const GUESSED: [Keyword; 13] = [
+    Keyword::ARRAY,
+    Keyword::CAST,
+    Keyword::CEIL,
+    Keyword::CONVERT,
+    Keyword::EXTRACT,
+    Keyword::FLOOR,
+    Keyword::INTERVAL,
+    Keyword::OVERLAY,
+    Keyword::SAFE_CAST,
+    Keyword::SUBSTR,
+    Keyword::SUBSTRING,
+    Keyword::TRY_CAST,
+    Keyword::TRY_CONVERT,
+];
+
+/// Words before a parenthesis that is no call's.
+const NEVER_CALLED: [Keyword; 22] = [
+    Keyword::ALL,
+    Keyword::AND,
+    Keyword::AS,
+    Keyword::BETWEEN,
+    Keyword::BY,
+    Keyword::DISTINCT,
+    Keyword::ELSE,
+    Keyword::EXISTS,
+    Keyword::FROM,
+    Keyword::HAVING,
+    Keyword::IN,
+    Keyword::JOIN,
+    Keyword::LATERAL,
+    Keyword::NOT,
+    Keyword::ON,
+    Keyword::OR,
+    Keyword::OVER,
+    Keyword::SELECT,
+    Keyword::THEN,
+    Keyword::UNION,
+    Keyword::WHEN,
+    Keyword::WHERE,
+];
+
+/// The keyword of a word; of a plain name that there is none.
+fn word(token: &Token) -> Option<Keyword> {
+    if let Token::Word(word) = token { Some(word.keyword) } else { None }
 }
 
 enum Kind {
@@ -208,10 +286,6 @@ fn kind(tokens: &[TokenWithSpan], before: Before) -> Kind {
 
 /// True behind IS DISTINCT and IS NOT DISTINCT.
 fn compares(earlier: &[TokenWithSpan]) -> bool {
-    let word = |token: &TokenWithSpan| match &token.token {
-        Token::Word(word) => word.keyword,
-        _ => Keyword::NoKeyword,
-    };
     let [.., before, last] = earlier else { return false };
-    word(last) == Keyword::DISTINCT && matches!(word(before), Keyword::IS | Keyword::NOT)
+    word(&last.token) == Some(Keyword::DISTINCT) && matches!(word(&before.token), Some(Keyword::IS | Keyword::NOT))
 }

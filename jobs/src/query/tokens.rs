@@ -8,7 +8,7 @@ use datafusion::sql::sqlparser::dialect::{Dialect, GenericDialect};
 use datafusion::sql::sqlparser::keywords::Keyword;
 use datafusion::sql::sqlparser::tokenizer::{Token, TokenWithSpan, Tokenizer};
 
-use super::depth::{MAX_LEVELS, MAX_SELECTS, too_deep};
+use super::depth::{MAX_DOUBLINGS, MAX_LEVELS, MAX_SELECTS, too_deep};
 use super::refusal::{Place, Refusal};
 
 /// The longest SQL that is looked at: far above what people write.
@@ -37,10 +37,12 @@ impl Tokens {
         let tokens =
             tokens.map_err(|e| Refusal::new("INVALID_SQL", e.message, "correct the SQL").at(place(e.location)))?;
         let tokens = Tokens(tokens.into_iter().filter(|token| !matches!(token.token, Token::Whitespace(_))).collect());
-        match too_deep(&tokens.0) {
+        match too_deep(&tokens.0, dialect) {
             None => Ok(tokens),
             Some(token) => {
-                let detail = format!("the SQL nests more than {MAX_LEVELS} operators or {MAX_SELECTS} SELECTs");
+                let detail = format!(
+                    "the SQL nests more than {MAX_LEVELS} operators, {MAX_SELECTS} SELECTs or about {MAX_DOUBLINGS} calls"
+                );
                 Err(Refusal::new("QUERY_TOO_LONG", detail, "write it shorter").at(Place::of(token.span)))
             }
         }

@@ -128,3 +128,22 @@ fn what_tools_send_is_not_too_long() {
         assert_eq!(generic(&sql), Ok(()), "{}", &sql[..sql.len().min(80)]);
     }
 }
+
+#[test]
+fn calls_within_calls_are_refused_before_the_parser_tries_them_for_hours() {
+    let within = |call: &str, n: usize| format!("SELECT {}1", call.repeat(n));
+    let (generic, postgres) = (GenericDialect {}, PostgreSqlDialect {});
+    for call in ["CAST(", "POSITION(", "SUBSTRING(", "CEIL(", "CASE (", "case + ", "ARRAY["] {
+        assert_too_long(&within(call, 30), &generic);
+        assert_too_long(&within(call, 15), &postgres);
+    }
+    assert_too_long(&within("f(", 19), &postgres);
+    for few in ["f(", "CASE WHEN ", "(", "a AND (", "a IN (", "(SELECT "] {
+        assert_eq!(check_size(&within(few, 60), &generic), Ok(()), "{few}");
+    }
+    for few in ["CASE WHEN ", "(", "a AND (", "a IN (", "(SELECT "] {
+        assert_eq!(check_size(&within(few, 60), &postgres), Ok(()), "{few}");
+    }
+    let beside: Vec<String> = (0..200).map(|i| format!("CAST(coalesce(lower(c{i}), 'x') AS TEXT)")).collect();
+    assert_eq!(check_size(&format!("SELECT {} FROM t", beside.join(", ")), &postgres), Ok(()));
+}
