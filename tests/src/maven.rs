@@ -4,12 +4,17 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
 use super::target::target_folder;
+
+/// Held while something is installed: tests of one process need the same jars at the same time.
+static INSTALLING: Mutex<()> = Mutex::new(());
 
 /// The folder `name` with the jars of these artifacts (group, name, version) and of what they need; installs them when they are not there.
 pub(crate) fn jars(name: &str, artifacts: &[(&str, &str, &str)]) -> PathBuf {
     let found = target_folder().join(name);
+    let _alone = INSTALLING.lock().unwrap_or_else(PoisonError::into_inner);
     if !found.is_dir() {
         install(&found, artifacts);
     }
