@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::{join_all, select_all};
-use rekap_tiered_storage::Timestamp;
+use rekap_tiered_storage::{Timestamp, to_the_end};
 use tokio::time::Instant;
 
 use crate::commands::WAITS_FOR;
@@ -61,8 +61,8 @@ impl Orchestrator {
         let (this, group) = (self.clone(), group.to_owned());
         match decision {
             GroupDecision::Swap(orders) => {
-                let swap = tokio::spawn(async move { this.swap_group_forward(group, orders, by).await });
-                done(swap.await).map(GroupPromoted::Swapped)
+                let swap = to_the_end(async move { this.swap_group_forward(group, orders, by).await });
+                swap.await.map(GroupPromoted::Swapped)
             }
             GroupDecision::Approve(orders, before) => {
                 self.approve_group(group, orders, asked.force, before, by).await.map(GroupPromoted::Approved)
@@ -92,7 +92,7 @@ impl Orchestrator {
     /// Takes the last promotion of the group back, within 250 ms.
     pub async fn roll_back_group(self: &Arc<Self>, group: &str, by: By) -> Result<GroupSwapped, Rejection> {
         let (this, group) = (self.clone(), group.to_owned());
-        done(tokio::spawn(async move { this.swap_group_back(group, by).await }).await)
+        to_the_end(async move { this.swap_group_back(group, by).await }).await
     }
 
     async fn swap_group_forward(&self, group: String, orders: Vec<Order>, by: By) -> Result<GroupSwapped, Rejection> {
@@ -220,11 +220,4 @@ pub(crate) fn moved(
         swaps.push(Moved { job: name, swap: Box::new(swap) });
     }
     Ok((swaps, GroupSwapped { group: group.to_owned(), jobs, swap_ms: held_ms }))
-}
-
-fn done(ended: Result<Result<GroupSwapped, Rejection>, tokio::task::JoinError>) -> Result<GroupSwapped, Rejection> {
-    match ended {
-        Ok(answer) => answer,
-        Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-    }
 }

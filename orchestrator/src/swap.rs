@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rekap_jobs::{Histogram, Run, RunnerHandle};
-use rekap_tiered_storage::{Positions, Timestamp, TopicName, steps};
+use rekap_tiered_storage::{Positions, Timestamp, TopicName, steps, to_the_end};
 use tokio::time::{Instant, timeout_at};
 
 use crate::book::Outcome;
@@ -229,10 +229,7 @@ impl Orchestrator {
         by: By,
     ) -> Result<RolledBack, Rejection> {
         let this = self.clone();
-        match tokio::spawn(async move { this.swap_back(job, to, cause, by).await }).await {
-            Ok(answer) => answer,
-            Err(panicked) => std::panic::resume_unwind(panicked.into_panic()),
-        }
+        to_the_end(async move { this.swap_back(job, to, cause, by).await }).await
     }
 
     async fn swap_back(&self, job: String, to: Option<u32>, cause: Cause, by: By) -> Result<RolledBack, Rejection> {

@@ -142,9 +142,7 @@ impl Asked {
         }
         Ok(asked)
     }
-}
 
-impl Asked {
     /// What it asks of that table.
     fn query(&self, alias: &str, table: &TableId, schema: &TableSchema) -> Result<RowsQuery, Problem> {
         let after = self.cursor.as_deref().map(|cursor| go_on(cursor, alias, table)).transpose()?;
